@@ -1,0 +1,230 @@
+"""AsyncMailer: sends mail for one account, and says what happened to each recipient."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Self
+
+from mailoauth.accounts import load_account
+from mailoauth.errors import (
+    ConcurrentUse,
+    ConfigError,
+    ConnectionFailed,
+    ConnectionTimedOut,
+    MailOAuthError,
+)
+from mailoauth.mail.compose import compose, envelope, serialize
+from mailoauth.mail.smtp import Envelope, SubmissionConnection
+from mailoauth.network import Deadline
+from mailoauth.tokens import token_source
+from mailoauth.tokens.retry import sign_in_async
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from email.message import Message as EmailMessage
+    from types import TracebackType
+
+    from mailoauth.accounts import Account
+    from mailoauth.tokens.token import AccessToken, TokenSource
+
+_logger = logging.getLogger("mailoauth.mail")
+
+#: Seconds for one wait on the network.
+TIMEOUT = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class SendReceipt:
+    """What became of one message.
+
+    ``reply`` is the server's answer to it, ``refused`` has the reply for each recipient
+    that was refused while others were accepted. ``time`` is when the answer came.
+    """
+
+    message_id: str
+    reply: str
+    accepted: tuple[str, ...]
+    refused: Mapping[str, str] = field(default_factory=dict)
+    time: datetime = field(default_factory=lambda: datetime.now(UTC))
+    error: MailOAuthError | None = None
+
+
+class AsyncMailer:
+    """Sends from any task of one event loop, one message after the other; connects at the first.
+
+    ``mailbox`` sends from another mailbox than the account's own. ``timeout`` bounds one
+    network step and ``deadline`` one whole call, in seconds.
+    """
+
+    def __init__(
+        self,
+        account: Account | str,
+        *,
+        mailbox: str | None = None,
+        tokens: TokenSource | None = None,
+        timeout: float = TIMEOUT,
+        deadline: float | None = None,
+    ) -> None:
+        self.account = load_account(account) if isinstance(account, str) else account
+        self.address = mailbox or self.account.address
+        self._tokens = tokens
+        self._timeout = timeout
+        self._deadline = deadline
+        self._connection: SubmissionConnection | None = None
+        self._token: AccessToken | None = None
+        self._turn = asyncio.Lock()
+        self._pid = os.getpid()
+        self._closed = False
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.address!r})"
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def send(
+        self, /, message: EmailMessage | bytes | None = None, **parts: Any
+    ) -> SendReceipt:
+        """Send a message, or one that is composed of keywords: ``to subject text html`` ...
+
+        Some recipients refused is a receipt; all refused is ``RecipientsRefused``. Raises
+        ``ConfigError`` before anything is sent, ``SendingDisabled``, ``Throttled``,
+        ``ConnectionFailed`` where nothing was sent, and ``DeliveryUnknown`` where that is
+        not known: then nothing is sent a second time by itself.
+        """
+        message = self._composed(message, parts)
+        sender, recipients = envelope(message)
+        data = serialize(message)
+        message_id = _message_id(data)
+        self._check()
+        deadline = Deadline(self._deadline)
+        async with self._turn:
+            return await self._send(
+                Envelope(sender or self.address, recipients), data, message_id, deadline
+            )
+
+    async def aclose(self) -> None:
+        """Say goodbye and close; waits for a message that is being sent."""
+        self._closed = True
+        async with self._turn:
+            connection, self._connection = self._connection, None
+            if connection is not None:
+                await connection.quit()
+
+    def _composed(self, message: EmailMessage | bytes | None, parts: dict[str, Any]) -> Any:
+        if message is None:
+            return compose(**{"sender": self.address, **parts})
+        if parts:
+            raise ConfigError(
+                f"send() takes either a message or keywords, not both ({', '.join(sorted(parts))})."
+            )
+        return message
+
+    def _check(self) -> None:
+        if self._pid != os.getpid():
+            raise ConcurrentUse(
+                f"The mailer of {self.address} belongs to the process before the fork.",
+                remedy="Make a new one in each process.",
+                account=self.account.name,
+            )
+        if self._closed:
+            raise ConnectionFailed(
+                f"The mailer of {self.address} is closed.",
+                remedy="Make a new one.",
+                account=self.account.name,
+            )
+
+    async def _send(
+        self, message_envelope: Envelope, data: bytes, message_id: str, deadline: Deadline
+    ) -> SendReceipt:
+        connection = await self._ready(deadline)
+        try:
+            reply, refused = await connection.send(message_envelope, data, message_id)
+        except ConnectionTimedOut:
+            raise
+        except ConnectionFailed as error:
+            # Lost before the message was handed over, so once more is safe.
+            _logger.info("%s: sending once more on a new connection: %s", self.address, error)
+            connection = await self._ready(deadline)
+            reply, refused = await connection.send(message_envelope, data, message_id)
+        return SendReceipt(
+            message_id=message_id,
+            reply=str(reply),
+            accepted=tuple(one for one in message_envelope.recipients if one not in refused),
+            refused={address: str(answer) for address, answer in refused.items()},
+        )
+
+    async def _ready(self, deadline: Deadline) -> SubmissionConnection:
+        """Return the connection at hand, or a new one that is signed in."""
+        connection = self._connection
+        if connection is not None and connection.usable:
+            if self._token_lives():
+                connection.deadline = deadline
+                return connection
+            await connection.quit()
+        source = self._source()
+        user = await asyncio.to_thread(self._user, source)
+
+        async def attempt(token: AccessToken) -> SubmissionConnection:
+            return await self._sign_in(token, user, deadline)
+
+        self._connection = await sign_in_async(
+            source, f"smtp {user}", attempt, remaining=deadline.remaining
+        )
+        return self._connection
+
+    async def _sign_in(
+        self, token: AccessToken, user: str, deadline: Deadline
+    ) -> SubmissionConnection:
+        self._token = token
+        connection = SubmissionConnection(
+            self.account.smtp,
+            ca_file=self.account.provider.ca_file,
+            account=self.account.name,
+            timeout=self._timeout,
+            deadline=deadline,
+        )
+        try:
+            await connection.connect()
+            await connection.sign_in(self.account.provider.sasl, user, token.value)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _token_lives(self) -> bool:
+        # Servers look at the token only when it is used to sign in, but one that has
+        # ended is no ground to go on sending for hours.
+        ends = self._token.expires_at if self._token else None
+        return ends is None or time.time() < ends
+
+    def _user(self, source: TokenSource) -> str:
+        """Who signs in: the user (a shared mailbox is only sent from); an app as the mailbox."""
+        if self.account.sign_in == "app":
+            return self.address
+        username: str | None = getattr(source, "username", None)
+        return username or self.account.user or self.address
+
+    def _source(self) -> TokenSource:
+        if self._tokens is None:
+            self._tokens = token_source(self.account)
+        return self._tokens
+
+
+def _message_id(data: bytes) -> str:
+    from email.parser import BytesHeaderParser  # noqa: PLC0415 - email is slow to import
+
+    return str(BytesHeaderParser().parsebytes(data).get("Message-ID", "")).strip()

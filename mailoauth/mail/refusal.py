@@ -1,0 +1,74 @@
+"""Which error a server's refusal becomes: decided by the diagnosis, for IMAP and SMTP alike."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mailoauth.errors import (
+    MailboxUnavailable,
+    MailOAuthError,
+    SendingDisabled,
+    ServerError,
+    Throttled,
+    TokenRefused,
+)
+
+if TYPE_CHECKING:
+    from mailoauth.diagnosis import Diagnosis
+
+
+def refusal_error(
+    reply: str,
+    diagnosis: Diagnosis,
+    *,
+    who: str,
+    server: str,
+    account: str,
+    signing_in: bool = False,
+) -> MailOAuthError:
+    """Return the error for a refusal; the caller raises it.
+
+    While signing in, a reply that nobody knows counts as a refusal of the token: a
+    fresh one is the only cure that is to be had without a person.
+    """
+    message = f"{server} refused {who} ({_one_line(reply)})."
+    remedy = remedy_of(diagnosis, who)
+    if diagnosis.category == "stale_token" or (signing_in and diagnosis.category == "unknown"):
+        return TokenRefused(
+            message, reply=reply, diagnosis=diagnosis, remedy=remedy, account=account
+        )
+    if diagnosis.category == "throttled":
+        return Throttled.after(
+            message,
+            diagnosis.retry_after,
+            code=diagnosis.code,
+            text=reply,
+            diagnosis=diagnosis,
+            remedy=remedy,
+            account=account,
+        )
+    classes = {
+        "mailbox": MailboxUnavailable,
+        "sending": SendingDisabled,
+        "sender": SendingDisabled,
+    }
+    kind = classes.get(diagnosis.subject, ServerError)
+    return kind(
+        message,
+        code=diagnosis.code,
+        text=reply,
+        diagnosis=diagnosis,
+        remedy=remedy,
+        account=account,
+    )
+
+
+def remedy_of(diagnosis: Diagnosis, who: str) -> str:
+    """Say what the reply means and what to do about it, with the mailbox's own address."""
+    steps = " ".join(diagnosis.steps)
+    text = f"{diagnosis.meaning} {steps}".strip()
+    return text.replace("{user}", who).replace("{mailbox}", who)
+
+
+def _one_line(reply: str) -> str:
+    return " ".join(reply.split())[:500]

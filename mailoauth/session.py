@@ -1,0 +1,221 @@
+"""The sessions: a mailbox and a mailer for one account, in both colours.
+
+``MailSession`` blocks and is for one thread; ``AsyncMailSession`` awaits and takes calls
+from any task of its loop, in order. ``Mailer`` sends from any thread.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
+
+from mailoauth.accounts import load_account
+from mailoauth.aio import run_on_loop
+from mailoauth.mail.async_mailbox import AsyncMailbox
+from mailoauth.mail.mailbox import TIMEOUT, Mailbox
+from mailoauth.mail.mailer import AsyncMailer, SendReceipt
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from email.message import Message as EmailMessage
+    from types import TracebackType
+
+    from mailoauth.accounts import Account
+    from mailoauth.tokens.token import TokenSource
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+__all__ = ["AsyncMailSession", "AsyncMailbox", "MailSession", "Mailer"]
+
+
+def lent(
+    verb: Callable[Concatenate[Any, P], T], *, by: str = "mailbox"
+) -> Callable[Concatenate[Any, P], T]:
+    """Make a verb of a session's mailbox or mailer one of the session, signature and help kept."""
+
+    @functools.wraps(verb)
+    def call(self: Any, /, *args: P.args, **options: P.kwargs) -> T:
+        return verb(getattr(self, by), *args, **options)
+
+    call.__qualname__ = verb.__name__
+    return call
+
+
+class Mailer:
+    """Sends from any thread, one message after the other; connects at the first.
+
+    The blocking twin of ``AsyncMailer``, with the same options. One a process is
+    enough; after a fork make a new one.
+    """
+
+    def __init__(
+        self,
+        account: Account | str,
+        *,
+        mailbox: str | None = None,
+        tokens: TokenSource | None = None,
+        timeout: float = TIMEOUT,
+        deadline: float | None = None,
+    ) -> None:
+        self._mailer = AsyncMailer(
+            account, mailbox=mailbox, tokens=tokens, timeout=timeout, deadline=deadline
+        )
+        self._pid = os.getpid()
+        self._used = False
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._mailer.address!r})"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def account(self) -> Account:
+        """Whose mailer it is."""
+        return self._mailer.account
+
+    def send(self, /, message: EmailMessage | bytes | None = None, **parts: Any) -> SendReceipt:
+        """Send a message, or one that is composed of keywords: ``to subject text html`` ...
+
+        Some recipients refused is a receipt; all refused is ``RecipientsRefused``. Raises
+        ``ConfigError`` before anything is sent, ``SendingDisabled``, ``Throttled``,
+        ``ConnectionFailed`` where nothing was sent, and ``DeliveryUnknown`` where that is
+        not known: then nothing is sent a second time by itself. Blocks.
+        """
+        self._used = True
+        return run_on_loop(self._mailer.send(message, **parts))
+
+    def close(self) -> None:
+        """Say goodbye and close; waits for a message that is being sent."""
+        if self._used and self._pid == os.getpid():
+            run_on_loop(self._mailer.aclose())
+
+
+class MailSession:
+    """Reads and sends mail for one account, from one thread; connects at the first verb.
+
+    ::
+
+        with MailSession("ada@example.com") as mail:
+            for message in mail.unseen():
+                print(message.subject)
+            mail.send(to="bob@example.com", subject="Report", text="...")
+
+    ``mailbox`` opens another mailbox with the same token; ``tokens`` is any object with
+    ``get(rejected=None)``. ``timeout`` bounds one network step, ``deadline`` one whole
+    call, in seconds.
+    """
+
+    def __init__(
+        self,
+        account: Account | str,
+        *,
+        mailbox: str | None = None,
+        tokens: TokenSource | None = None,
+        timeout: float = TIMEOUT,
+        deadline: float | None = None,
+    ) -> None:
+        self.account = load_account(account) if isinstance(account, str) else account
+        self.mailbox = Mailbox(
+            self.account, mailbox=mailbox, tokens=tokens, timeout=timeout, deadline=deadline
+        )
+        self.mailer = Mailer(
+            self.account, mailbox=mailbox, tokens=tokens, timeout=timeout, deadline=deadline
+        )
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.mailbox.address!r})"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            self.mailbox.settle(failed=kind is not None)
+        finally:
+            self.mailer.close()
+
+    unseen = lent(Mailbox.unseen)
+    search = lent(Mailbox.search)
+    mark_seen = lent(Mailbox.mark_seen)
+    mark_unseen = lent(Mailbox.mark_unseen)
+    flag = lent(Mailbox.flag)
+    unflag = lent(Mailbox.unflag)
+    send = lent(Mailer.send, by="mailer")
+
+    def close(self) -> None:
+        """End whatever is under way; from any thread or signal handler. See ``Mailbox.close``."""
+        self.mailbox.close()
+
+
+class AsyncMailSession:
+    """Reads and sends mail for one account, from any task of one event loop.
+
+    The verbs of ``MailSession``, awaited; the options are the same::
+
+        async with AsyncMailSession("ada@example.com") as mail:
+            async for message in mail.unseen():
+                print(message.subject)
+            await mail.send(to="bob@example.com", subject="Report", text="...")
+    """
+
+    def __init__(
+        self,
+        account: Account | str,
+        *,
+        mailbox: str | None = None,
+        tokens: TokenSource | None = None,
+        timeout: float = TIMEOUT,
+        deadline: float | None = None,
+    ) -> None:
+        self.account = load_account(account) if isinstance(account, str) else account
+        self.mailbox = AsyncMailbox(
+            self.account, mailbox=mailbox, tokens=tokens, timeout=timeout, deadline=deadline
+        )
+        self.mailer = AsyncMailer(
+            self.account, mailbox=mailbox, tokens=tokens, timeout=timeout, deadline=deadline
+        )
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.mailbox.address!r})"
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            await self.mailbox.settle(failed=kind is not None)
+        finally:
+            await self.mailer.aclose()
+
+    unseen = lent(AsyncMailbox.unseen)
+    search = lent(AsyncMailbox.search)
+    mark_seen = lent(AsyncMailbox.mark_seen)
+    mark_unseen = lent(AsyncMailbox.mark_unseen)
+    flag = lent(AsyncMailbox.flag)
+    unflag = lent(AsyncMailbox.unflag)
+    send = lent(AsyncMailer.send, by="mailer")
+
+    def close(self) -> None:
+        """End whatever is under way; from any thread or signal handler. See ``Mailbox.close``."""
+        self.mailbox.close()
