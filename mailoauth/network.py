@@ -129,7 +129,7 @@ def translate(exc: OSError | EOFError, *, what: str, account: str | None) -> Con
         return exc
     if isinstance(exc, ssl.SSLCertVerificationError):
         return ConnectionFailed(
-            f"The certificate of {what} was refused: {exc.verify_message}.",
+            f"The certificate of {what} was refused: {exc.verify_message.rstrip('.')}.",
             remedy=_certificate_remedy(exc.verify_code),
             account=account,
         )
@@ -157,6 +157,10 @@ def _certificate_remedy(code: int) -> str:
     return "The server's owner must mend it; a root of your own can be named with ca_file."
 
 
+# OpenSSL's words for it: what the other side says, and what ours says of an old answer.
+_OLD_TLS = frozenset(("TLSV1_ALERT_PROTOCOL_VERSION", "UNSUPPORTED_PROTOCOL"))
+
+
 def _explain(exc: OSError | EOFError, what: str) -> tuple[str, str]:
     import ssl  # noqa: PLC0415 - see above
 
@@ -168,6 +172,11 @@ def _explain(exc: OSError | EOFError, what: str) -> tuple[str, str]:
         )
     if isinstance(exc, ssl.SSLEOFError | ssl.SSLZeroReturnError | ConnectionResetError | EOFError):
         return f"{what} closed the connection.", "Try again later."
+    if isinstance(exc, ssl.SSLError) and exc.reason in _OLD_TLS:
+        return (
+            f"No TLS with {what}: it speaks only versions before TLS 1.2 ({exc.reason}).",
+            "The server's owner must enable TLS 1.2 or later; a proxy in between may also be the cause.",
+        )
     if isinstance(exc, ssl.SSLError):
         return (
             f"No TLS with {what}: {exc.reason or reason}.",

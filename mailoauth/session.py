@@ -14,11 +14,10 @@ from mailoauth.accounts import load_account
 from mailoauth.aio import run_on_loop
 from mailoauth.mail.async_mailbox import AsyncMailbox
 from mailoauth.mail.mailbox import TIMEOUT, Mailbox
-from mailoauth.mail.mailer import AsyncMailer, SendReceipt
+from mailoauth.mail.mailer import AsyncMailer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from email.message import Message as EmailMessage
+    from collections.abc import Callable, Coroutine
     from types import TracebackType
 
     from mailoauth.accounts import Account
@@ -40,6 +39,19 @@ def lent(
         return verb(getattr(self, by), *args, **options)
 
     call.__qualname__ = verb.__name__
+    return call
+
+
+def blocking(
+    verb: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]],
+) -> Callable[Concatenate[Any, P], T]:
+    """Make a verb of the asynchronous mailer one that blocks, signature and help kept."""
+
+    @functools.wraps(verb)
+    def call(self: Mailer, /, *args: P.args, **options: P.kwargs) -> T:
+        return self.lend(verb, *args, **options)
+
+    call.__qualname__ = f"Mailer.{verb.__name__}"
     return call
 
 
@@ -84,16 +96,12 @@ class Mailer:
         """Whose mailer it is."""
         return self._mailer.account
 
-    def send(self, /, message: EmailMessage | bytes | None = None, **parts: Any) -> SendReceipt:
-        """Send a message, or one that is composed of keywords: ``to subject text html`` ...
+    send = blocking(AsyncMailer.send)
 
-        Some recipients refused is a receipt; all refused is ``RecipientsRefused``. Raises
-        ``ConfigError`` before anything is sent, ``SendingDisabled``, ``Throttled``,
-        ``ConnectionFailed`` where nothing was sent, and ``DeliveryUnknown`` where that is
-        not known: then nothing is sent a second time by itself. Blocks.
-        """
+    def lend(self, verb: Callable[..., Coroutine[Any, Any, T]], *args: Any, **options: Any) -> T:
+        """Run a verb of the asynchronous twin on the loop thread; see :func:`blocking`."""
         self._used = True
-        return run_on_loop(self._mailer.send(message, **parts))
+        return run_on_loop(verb(self._mailer, *args, **options))
 
     def close(self) -> None:
         """Say goodbye and close; waits for a message that is being sent."""

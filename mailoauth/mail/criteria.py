@@ -7,9 +7,12 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Any, SupportsIndex
+from typing import TYPE_CHECKING, Any, SupportsIndex, TypedDict
 
 from mailoauth.errors import ConfigError
+
+if TYPE_CHECKING:
+    from mailoauth.mail.addresses import Address
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _ATOM_SPECIALS = re.compile(rb"[(){%*\]]")
@@ -17,6 +20,27 @@ _UID_SET = re.compile(r"[1-9][0-9]*(:([1-9][0-9]*|\*))?(,[1-9][0-9]*(:([1-9][0-9
 _LARGEST_NUMBER = 2**32 - 1
 
 _Keys = list[Any]
+
+
+class Criteria(TypedDict, total=False):
+    """The keywords of a search; all that are given must be true."""
+
+    unseen: bool | None
+    seen: bool | None
+    flagged: bool | None
+    since: date | None
+    before: date | None
+    sender: str | Address | None
+    to: str | Address | None
+    subject: str | None
+    body: str | None
+    text: str | None
+    message_id: str | None
+    uid: int | str | Iterable[int] | None
+    larger: int | None
+    smaller: int | None
+    not_: Criteria | None
+    any_of: Iterable[Criteria] | None
 
 
 @dataclass(frozen=True, slots=True)

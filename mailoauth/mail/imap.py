@@ -10,6 +10,7 @@ import contextlib
 import functools
 import imaplib
 import logging
+import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import imapclient
@@ -39,6 +40,12 @@ for _name in ("imapclient.imapclient", "imapclient.imaplib"):
 
 #: What FETCH is asked for: the message whole, without marking it (RFC 9051 section 6.4.5).
 _WHOLE = ("FLAGS", "INTERNALDATE", "RFC822.SIZE", "BODY.PEEK[]")
+
+
+# How imaplib and our wire begin when they end a connection because of what came on it.
+_NOT_IMAP = re.compile(
+    r"(command: \w+ => )?(unexpected (tagged )?response: |a line without an end|a literal of )"
+)
 
 
 class LineLost(ConnectionFailed):
@@ -202,29 +209,27 @@ class ImapConnection:
         except (imaplib.IMAP4.abort, imapclient_errors.LoginError) as exc:
             if not _is_refusal(exc):
                 self.usable = False
-                raise self._lost(exc) from exc
+                raise self._lost(exc, command) from exc
             raise self._refused(exc, command, folder, user) from exc
         except imaplib.IMAP4.error as exc:
             raise self._refused(exc, command, folder, user) from exc
         except OSError as exc:
             self.usable = False
             if command != "CONNECT" and not isinstance(exc, TimeoutError):
-                raise self._lost(exc) from exc
+                raise self._lost(exc, command) from exc
             raise translate(exc, what=self.place, account=self.account) from exc
         except (ValueError, LookupError, TypeError, imapclient_errors.ProtocolError) as exc:
             # What imaplib and imapclient raise on an answer that is not IMAP.
             self.usable = False
-            raise ConnectionFailed(
-                f"{self.place} answered {command} with something that is not IMAP.",
-                remedy="Check host and port; a proxy or a virus scanner may be in between.",
-                account=self.account,
-            ) from exc
+            raise self._not_imap(command) from exc
         except BaseException:
             # Ctrl-C in the middle of an answer: the rest of it is still on the line.
             self.usable = False
             raise
 
-    def _lost(self, exc: BaseException) -> LineLost:
+    def _lost(self, exc: BaseException, command: str) -> ConnectionFailed:
+        if _NOT_IMAP.match(str(exc)):
+            return self._not_imap(command)
         bye = self._bye()
         said = f' and said "{bye}"' if bye else ""
         error = LineLost(
@@ -234,6 +239,13 @@ class ImapConnection:
         )
         error.bye = bye or str(exc)
         return error
+
+    def _not_imap(self, command: str) -> ConnectionFailed:
+        return ConnectionFailed(
+            f"{self.place} answered {command} with something that is not IMAP.",
+            remedy="Check host and port; a proxy or a virus scanner may be in between.",
+            account=self.account,
+        )
 
     def _bye(self) -> str:
         client = getattr(self, "_client", None)

@@ -211,7 +211,7 @@ class ImapLine:
             lost.message,
             reply=lost.bye,
             diagnosis=diagnosis,
-            remedy=remedy_of(diagnosis, self.address),
+            remedy=remedy_of(diagnosis, user=self.account.name, mailbox=self.address),
             account=self.account.name,
         )
         return judge(source, token, place, error)

@@ -7,7 +7,7 @@ and signs in if need be. Messages come through a ``MessageIterator``, batch by b
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar, Unpack
 
 from mailoauth.accounts import load_account
 from mailoauth.errors import MailOAuthError
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from mailoauth.accounts import Account
-    from mailoauth.mail.criteria import Search
+    from mailoauth.mail.criteria import Criteria, Search
     from mailoauth.mail.imap import ImapConnection
     from mailoauth.mail.message import Message
     from mailoauth.tokens.token import TokenSource
@@ -101,17 +101,19 @@ class Mailbox:
 
     def search(
         self,
-        /,
         *,
         folder: str = "INBOX",
         mark_seen: bool = False,
         limit: int | None = None,
         newest_first: bool = False,
-        **keywords: object,
+        **keywords: Unpack[Criteria],
     ) -> MessageIterator:
-        """Iterate over the messages that meet every criterion: ``unseen since sender`` ...
+        """Iterate over the messages that meet every criterion; without one over all of them.
 
-        See ``mailoauth.mail.criteria`` for all of them; none means every message.
+        Criteria are ``unseen seen flagged`` (bool), ``since before`` (dates, whole days as
+        the server dates them), ``sender to subject body text message_id`` (part of the
+        field), ``larger smaller`` (octets), ``uid``, ``not_`` (a dict of criteria) and
+        ``any_of`` (a list of them). ``mark_seen`` is as in :meth:`unseen`.
         """
         return self._iterate(
             criteria.compile(**keywords),

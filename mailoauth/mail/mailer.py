@@ -25,11 +25,14 @@ from mailoauth.tokens import token_source
 from mailoauth.tokens.retry import sign_in_async
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from email.message import Message as EmailMessage
     from types import TracebackType
 
     from mailoauth.accounts import Account
+    from mailoauth.mail.addresses import Address
+    from mailoauth.mail.compose import AttachmentSource, Recipients
+    from mailoauth.mail.message import Message
     from mailoauth.tokens.token import AccessToken, TokenSource
 
 _logger = logging.getLogger("mailoauth.mail")
@@ -95,25 +98,54 @@ class AsyncMailer:
     ) -> None:
         await self.aclose()
 
-    async def send(
-        self, /, message: EmailMessage | bytes | None = None, **parts: Any
+    async def send(  # noqa: PLR0913 - a message has that many fields, each by name
+        self,
+        message: EmailMessage | bytes | None = None,
+        *,
+        sender: str | Address | None = None,
+        to: Recipients = (),
+        cc: Recipients = (),
+        bcc: Recipients = (),
+        reply_to: Recipients = (),
+        subject: str = "",
+        text: str | None = None,
+        html: str | None = None,
+        attachments: Iterable[AttachmentSource] = (),
+        inline: Mapping[str, AttachmentSource] | None = None,
+        headers: Mapping[str, str] | None = None,
+        in_reply_to: str | Message | None = None,
     ) -> SendReceipt:
-        """Send a message, or one that is composed of keywords: ``to subject text html`` ...
+        """Send a message that is given, or else one composed of the keywords.
 
+        ``sender`` is the mailbox unless given. See ``compose`` for the keywords.
         Some recipients refused is a receipt; all refused is ``RecipientsRefused``. Raises
         ``ConfigError`` before anything is sent, ``SendingDisabled``, ``Throttled``,
         ``ConnectionFailed`` where nothing was sent, and ``DeliveryUnknown`` where that is
         not known: then nothing is sent a second time by itself.
         """
-        message = self._composed(message, parts)
-        sender, recipients = envelope(message)
+        parts = {
+            "sender": sender,
+            "to": to,
+            "cc": cc,
+            "bcc": bcc,
+            "reply_to": reply_to,
+            "subject": subject,
+            "text": text,
+            "html": html,
+            "attachments": attachments,
+            "inline": inline,
+            "headers": headers,
+            "in_reply_to": in_reply_to,
+        }
+        message = self._composed(message, {key: value for key, value in parts.items() if value})
+        envelope_sender, recipients = envelope(message)
         data = serialize(message)
         message_id = _message_id(data)
         self._check()
         deadline = Deadline(self._deadline)
         async with self._turn:
             return await self._send(
-                Envelope(sender or self.address, recipients), data, message_id, deadline
+                Envelope(envelope_sender or self.address, recipients), data, message_id, deadline
             )
 
     async def aclose(self) -> None:
@@ -124,7 +156,9 @@ class AsyncMailer:
             if connection is not None:
                 await connection.quit()
 
-    def _composed(self, message: EmailMessage | bytes | None, parts: dict[str, Any]) -> Any:
+    def _composed(
+        self, message: EmailMessage | bytes | None, parts: dict[str, Any]
+    ) -> EmailMessage | bytes:
         if message is None:
             return compose(**{"sender": self.address, **parts})
         if parts:

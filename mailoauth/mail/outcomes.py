@@ -10,11 +10,14 @@ from mailoauth.errors import (
     DeliveryUnknown,
     RecipientsRefused,
 )
+from mailoauth.mail.refusal import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from mailoauth.errors import ServerError
+
+_IN_CLEAR_TEXT = "Nothing was sent in clear text; check the port and the network between."
 
 
 def all_refused(refused: Mapping[str, str], last: ServerError, server: str) -> RecipientsRefused:
@@ -28,6 +31,29 @@ def all_refused(refused: Mapping[str, str], last: ServerError, server: str) -> R
         diagnosis=last.diagnosis,
         remedy=last.remedy,
         account=last.account,
+    )
+
+
+def tls_missing(place: str, account: str) -> ConnectionFailed:
+    """Say that STARTTLS is not among what the other side offers."""
+    return ConnectionFailed(
+        f"{place} does not offer STARTTLS.", remedy=_IN_CLEAR_TEXT, account=account
+    )
+
+
+def tls_refused(reply: str, place: str, account: str) -> ConnectionFailed:
+    """Say that STARTTLS was offered and refused."""
+    return ConnectionFailed(
+        f'{place} does not start TLS: "{one_line(reply)}".', remedy=_IN_CLEAR_TEXT, account=account
+    )
+
+
+def tampered(place: str, account: str) -> ConnectionFailed:
+    """Say that more came between the answer to STARTTLS and TLS."""
+    return ConnectionFailed(
+        f"{place} sent more in clear text after agreeing to start TLS.",
+        remedy="Somebody may be tampering with the connection; nothing was sent.",
+        account=account,
     )
 
 

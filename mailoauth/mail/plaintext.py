@@ -1,21 +1,35 @@
-"""PlaintextCounter: notices bytes that somebody put between the answer to STARTTLS and TLS."""
+"""PlaintextWatch: notices bytes that somebody put between the answer to STARTTLS and TLS."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+import re
+from typing import Any, Final
+
+#: aiosmtplib takes no longer reply than this either.
+_LONGEST_REPLY: Final = 32 * 1024
 
 
-class PlaintextCounter(asyncio.Protocol):
-    """Stands before aiosmtplib's protocol while STARTTLS is answered, and counts reply lines."""
+# RFC 5321 section 4.2.1: lines of a reply go on with "-" behind the code, the last one does not.
+_REPLY = re.compile(rb"(?:\d{3}-[^\n]*\n)*\d{3}(?:[ \t][^\n]*)?\r?\n")
+
+
+class PlaintextWatch(asyncio.Protocol):
+    """Stands before aiosmtplib's protocol while STARTTLS is answered, and keeps the clear text."""
 
     def __init__(self, protocol: asyncio.Protocol) -> None:
         self._protocol = protocol
-        self.replies = 0
+        self._received = bytearray()
+
+    @property
+    def exactly_one_reply(self) -> bool:
+        """Whether what came is one whole reply, of one line or several, and not a byte more."""
+        return _REPLY.fullmatch(self._received) is not None
 
     def data_received(self, data: bytes) -> None:
-        """Count the lines and pass the data on."""
-        self.replies += data.count(b"\n")
+        """Keep the data, as much as tells, and pass it on."""
+        if len(self._received) <= _LONGEST_REPLY:
+            self._received += data
         self._protocol.data_received(data)
 
     def __getattr__(self, name: str) -> Any:

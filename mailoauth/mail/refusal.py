@@ -31,8 +31,8 @@ def refusal_error(
     While signing in, a reply that nobody knows counts as a refusal of the token: a
     fresh one is the only cure that is to be had without a person.
     """
-    message = f"{server} refused {who} ({_one_line(reply)})."
-    remedy = remedy_of(diagnosis, who)
+    message = f"{server} refused {who} ({one_line(reply)})."
+    remedy = remedy_of(diagnosis, user=account, mailbox=who)
     if diagnosis.category == "stale_token" or (signing_in and diagnosis.category == "unknown"):
         return TokenRefused(
             message, reply=reply, diagnosis=diagnosis, remedy=remedy, account=account
@@ -63,12 +63,12 @@ def refusal_error(
     )
 
 
-def remedy_of(diagnosis: Diagnosis, who: str) -> str:
-    """Say what the reply means and what to do about it, with the mailbox's own address."""
-    steps = " ".join(diagnosis.steps)
-    text = f"{diagnosis.meaning} {steps}".strip()
-    return text.replace("{user}", who).replace("{mailbox}", who)
+def remedy_of(diagnosis: Diagnosis, *, user: str, mailbox: str) -> str:
+    """Say what the reply means and what to do about it, with the account's own values."""
+    return " ".join((diagnosis.meaning, *diagnosis.steps_for(user=user, mailbox=mailbox))).strip()
 
 
-def _one_line(reply: str) -> str:
-    return " ".join(reply.split())[:500]
+def one_line(reply: str) -> str:
+    """Return a server's words for a message, without what a terminal would obey."""
+    words = " ".join(reply.split())[:500]
+    return "".join(letter if letter.isprintable() else "?" for letter in words)

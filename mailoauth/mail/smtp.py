@@ -23,7 +23,7 @@ from mailoauth.errors import (
     TokenRefused,
 )
 from mailoauth.mail import outcomes
-from mailoauth.mail.plaintext import PlaintextCounter
+from mailoauth.mail.plaintext import PlaintextWatch
 from mailoauth.mail.refusal import refusal_error
 from mailoauth.mail.sasl import mechanism
 from mailoauth.network import Deadline, tls_context, translate
@@ -109,22 +109,19 @@ class SubmissionConnection:
         """
         await self._smtp.ehlo(timeout=self._step())
         if not self._smtp.supports_extension("starttls"):
-            raise ConnectionFailed(
-                f"{self.place} does not offer STARTTLS.",
-                remedy="Nothing was sent in clear text; check the port and the network between.",
-                account=self.account,
-            )
+            raise outcomes.tls_missing(self.place, self.account)
         transport = cast("asyncio.Transport", self._smtp.transport)
-        watched = PlaintextCounter(cast("asyncio.Protocol", self._smtp.protocol))
+        watched = PlaintextWatch(cast("asyncio.Protocol", self._smtp.protocol))
         transport.set_protocol(watched)
-        await self._smtp.starttls(timeout=self._step())
-        if watched.replies != 1:
-            self._smtp.close()
-            raise ConnectionFailed(
-                f"{self.place} sent more in clear text after agreeing to start TLS.",
-                remedy="Somebody may be tampering with the connection; nothing was sent.",
-                account=self.account,
-            )
+        try:
+            await self._smtp.starttls(timeout=self._step())
+        except aiosmtplib.SMTPResponseException as exc:
+            if exc.code < 200:  # noqa: PLR2004 - aiosmtplib's -1: not a reply at all
+                raise
+            reply = Reply(exc.code, exc.message)
+            raise outcomes.tls_refused(str(reply), self.place, self.account) from exc
+        if not watched.exactly_one_reply:
+            raise outcomes.tampered(self.place, self.account)
 
     async def sign_in(self, sasl: MechanismName, user: str, token: str) -> None:
         """Authenticate; ``TokenRefused`` where the server refused the token."""

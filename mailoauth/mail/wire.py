@@ -82,16 +82,17 @@ class SecureWire(imaplib.IMAP4):
         server (or somebody in between) that sends more than the answer is hung up on: CVE-2011-0411
         and its IMAP siblings were about such bytes being read as if TLS had protected them.
         """
-        greeting = self.readline()
+        greeting = self._clear_line()
         if not greeting.upper().startswith(b"* OK"):
             # PREAUTH here would keep the client from ever starting TLS.
             raise ConnectionFailed(
-                f"{self._place} did not offer a sign-in but answered {_shown(greeting)}."
+                f"{self._place} did not offer a sign-in but answered {_shown(greeting)}.",
+                remedy="Nothing was sent; check the port and the network between.",
             )
         plain.sendall(b"T0 STARTTLS\r\n")
-        answer = self.readline()
+        answer = self._clear_line()
         while answer.startswith(b"*"):
-            answer = self.readline()
+            answer = self._clear_line()
         if not answer.upper().startswith(b"T0 OK"):
             raise ConnectionFailed(
                 f"{self._place} does not start TLS: {_shown(answer)}.",
@@ -103,6 +104,11 @@ class SecureWire(imaplib.IMAP4):
                 remedy="Somebody may be tampering with the connection; nothing was sent.",
             )
         return greeting
+
+    def _clear_line(self) -> bytes:
+        if line := self.readline():
+            return line
+        raise self.abort("socket error: EOF")
 
     @property
     def _place(self) -> str:
@@ -170,4 +176,6 @@ class SecureWire(imaplib.IMAP4):
 
 def _shown(line: bytes) -> str:
     text = line.decode("ascii", "replace").strip()
-    return f'"{text[:200]}"' if text else "nothing"
+    # What a stranger sends may reach a terminal, which obeys control characters.
+    clean = "".join(letter if letter.isprintable() else "?" for letter in text[:200])
+    return f'"{clean}"' if clean else "an empty line"

@@ -66,10 +66,14 @@ class Said:
         """The error and the first line of its description."""
         return f"{self.error}: {self.text}" if self.text else self.error
 
-    @property
-    def steps(self) -> str:
-        """What the diagnosis says to do."""
-        return " ".join(self.diagnosis.steps)
+    def steps(self, account: Account) -> str:
+        """Return what the diagnosis says to do, with the account's own values."""
+        filled = self.diagnosis.steps_for(
+            user=account.user or account.name,
+            client_id=account.resolved_client_id(),
+            tenant=account.tenant,
+        )
+        return " ".join(filled)
 
 
 def read(answer: Mapping[str, Any]) -> Said:
@@ -112,23 +116,23 @@ def sign_in_failure(
     whole = f"{said.error} {said.text}"
     for reason, pattern in _REASONS:
         if pattern.search(whole):
-            return _failed(said, account, reason, said.steps or "Sign in again.")
+            return _failed(said, account, reason, said.steps(account) or "Sign in again.")
     if _POLICY.search(whole):
         return _failed(said, account, "other", _policy_remedy(said, account, device=device))
     if said.error == "access_denied":
-        return _failed(said, account, "denied", said.steps or "Sign in again, and agree.")
+        return _failed(said, account, "denied", said.steps(account) or "Sign in again, and agree.")
     category = said.diagnosis.category
     if category == "unknown":
         category = _guess(said.error)
     error = _common(said, category, account)
     if error is None and category == "configuration":
         error = _misconfigured(said, account)
-    return error or _failed(said, account, "other", said.steps or "Sign in again.")
+    return error or _failed(said, account, "other", said.steps(account) or "Sign in again.")
 
 
 def _policy_remedy(said: Said, account: Account, *, device: bool) -> str:
     if not device:
-        return said.steps or "Ask your administrator."
+        return said.steps(account) or "Ask your administrator."
     return (
         "Your organisation may forbid the device code alone: sign in with the browser, "
         f"mailoauth login {account.name}; if that is refused too, ask your administrator."
@@ -149,13 +153,13 @@ def _common(said: Said, category: str, account: Account) -> MailOAuthError | Non
             code=said.error,
             text=said.text,
             diagnosis=said.diagnosis,
-            remedy=said.steps or "Try again later.",
+            remedy=said.steps(account) or "Try again later.",
             account=account.name,
         )
     if category == "passing":
         return ConnectionFailed(
             f"The identity service has trouble of its own ({said.shown}).",
-            remedy=said.steps or "Try again later.",
+            remedy=said.steps(account) or "Try again later.",
             account=account.name,
         )
     return None
@@ -164,7 +168,7 @@ def _common(said: Said, category: str, account: Account) -> MailOAuthError | Non
 def _misconfigured(said: Said, account: Account) -> ConfigError:
     return ConfigError(
         f"The identity service refuses the app of {account.name} ({said.shown}).",
-        remedy=said.steps or "Check the account's client id, tenant, secret and scopes.",
+        remedy=said.steps(account) or "Check the account's client id, tenant, secret and scopes.",
         account=account.name,
     )
 
