@@ -14,13 +14,16 @@ import functools
 import os
 import queue
 import threading
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, Protocol, Self, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+#: Seconds that an interrupted caller waits for a coroutine to let go of its connection.
+_PATIENCE: Final = 1.0
 
 
 class Worker:
@@ -161,13 +164,36 @@ def run_on_loop(coroutine: Coroutine[Any, Any, R]) -> R:
     """Run a coroutine on the loop thread and return its result; blocks.
 
     An interruption (Ctrl-C, an exception from a signal handler) cancels the
-    coroutine and waits briefly for it to let go of its connection.
+    coroutine and waits briefly for it to let go of its connection; what it knew then
+    (``DeliveryUnknown``) is the interruption's ``__cause__``.
     """
     thread = _LoopThread.running()
-    future = asyncio.run_coroutine_threadsafe(coroutine, thread.loop)
+    ending = _Ending()
+    future = asyncio.run_coroutine_threadsafe(ending.noted(coroutine), thread.loop)
     try:
         return future.result()
-    except BaseException:
-        if not future.done():
-            future.cancel()
-        raise
+    except BaseException as interruption:
+        if future.done():
+            raise
+        future.cancel()
+        ending.happened.wait(_PATIENCE)
+        if ending.known is None:
+            raise
+        raise interruption from ending.known
+
+
+class _Ending:
+    """How a coroutine took being cancelled; a cancelled future of the other thread cannot say."""
+
+    def __init__(self) -> None:
+        self.happened = threading.Event()
+        self.known: BaseException | None = None
+
+    async def noted(self, coroutine: Coroutine[Any, Any, R]) -> R:
+        try:
+            return await coroutine
+        except asyncio.CancelledError as cancelled:
+            self.known = cancelled.__cause__
+            raise
+        finally:
+            self.happened.set()

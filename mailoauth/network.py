@@ -157,10 +157,6 @@ def _certificate_remedy(code: int) -> str:
     return "The server's owner must mend it; a root of your own can be named with ca_file."
 
 
-# OpenSSL's words for it: what the other side says, and what ours says of an old answer.
-_OLD_TLS = frozenset(("TLSV1_ALERT_PROTOCOL_VERSION", "UNSUPPORTED_PROTOCOL"))
-
-
 def _explain(exc: OSError | EOFError, what: str) -> tuple[str, str]:
     import ssl  # noqa: PLC0415 - see above
 
@@ -172,19 +168,8 @@ def _explain(exc: OSError | EOFError, what: str) -> tuple[str, str]:
         )
     if isinstance(exc, ssl.SSLEOFError | ssl.SSLZeroReturnError | ConnectionResetError | EOFError):
         return f"{what} closed the connection.", "Try again later."
-    if isinstance(exc, ssl.SSLError) and exc.reason in _OLD_TLS:
-        return (
-            f"No TLS with {what}: it speaks only versions before TLS 1.2 ({exc.reason}).",
-            "The server's owner must enable TLS 1.2 or later; a proxy in between may also be the cause.",
-        )
     if isinstance(exc, ssl.SSLError):
-        return (
-            f"No TLS with {what}: {exc.reason or reason}.",
-            (
-                'Check host, port and tls: "implicit" (993, 465) begins with TLS,'
-                ' "starttls" (587, 143) does not.'
-            ),
-        )
+        return _explain_tls(exc.reason or reason, what)
     if isinstance(exc, ConnectionRefusedError):
         return (
             f"{what} refused the connection: nothing listens there.",
@@ -193,3 +178,22 @@ def _explain(exc: OSError | EOFError, what: str) -> tuple[str, str]:
     if isinstance(exc, BrokenPipeError | ConnectionAbortedError):
         return f"The connection to {what} was lost.", "Try again later."
     return f"The connection to {what} failed: {reason}.", "Check the network, or try again later."
+
+
+# OpenSSL's words for it: what the other side says, and what ours says of an old answer.
+_OLD_TLS = frozenset(("TLSV1_ALERT_PROTOCOL_VERSION", "UNSUPPORTED_PROTOCOL"))
+
+
+def _explain_tls(reason: str, what: str) -> tuple[str, str]:
+    if reason in _OLD_TLS:
+        return (
+            f"No TLS with {what}: it speaks only versions before TLS 1.2 ({reason}).",
+            "The server's owner must enable TLS 1.2 or later; a proxy in between may also be the cause.",
+        )
+    return (
+        f"No TLS with {what}: {reason}.",
+        (
+            'Check host, port and tls: "implicit" (993, 465) begins with TLS,'
+            ' "starttls" (587, 143) does not.'
+        ),
+    )

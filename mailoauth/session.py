@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
 from mailoauth.accounts import load_account
 from mailoauth.aio import run_on_loop
 from mailoauth.mail.async_mailbox import AsyncMailbox
-from mailoauth.mail.mailbox import TIMEOUT, Mailbox
+from mailoauth.mail.mailbox import TIMEOUT, Mailbox, interrupted
 from mailoauth.mail.mailer import AsyncMailer
 
 if TYPE_CHECKING:
@@ -103,10 +103,21 @@ class Mailer:
         self._used = True
         return run_on_loop(verb(self._mailer, *args, **options))
 
+    def shut(self) -> None:
+        """End whatever is under way, for good; from any thread or signal handler, takes no lock.
+
+        A message that had been handed over by then is ``DeliveryUnknown``.
+        """
+        self._mailer.shut()
+
     def close(self) -> None:
         """Say goodbye and close; waits for a message that is being sent."""
-        if self._used and self._pid == os.getpid():
+        if self._pid != os.getpid():
+            return
+        if self._used:
             run_on_loop(self._mailer.aclose())
+        else:
+            self._mailer.shut()  # there is no connection, and no loop is started for it
 
 
 class MailSession:
@@ -154,7 +165,7 @@ class MailSession:
         trace: TracebackType | None,
     ) -> None:
         try:
-            self.mailbox.settle(failed=kind is not None)
+            self.mailbox.settle(failed=kind is not None, hurried=interrupted(kind))
         finally:
             self.mailer.close()
 
@@ -169,6 +180,7 @@ class MailSession:
     def close(self) -> None:
         """End whatever is under way; from any thread or signal handler. See ``Mailbox.close``."""
         self.mailbox.close()
+        self.mailer.shut()
 
 
 class AsyncMailSession:
@@ -212,7 +224,7 @@ class AsyncMailSession:
         trace: TracebackType | None,
     ) -> None:
         try:
-            await self.mailbox.settle(failed=kind is not None)
+            await self.mailbox.settle(failed=kind is not None, hurried=interrupted(kind))
         finally:
             await self.mailer.aclose()
 
@@ -227,3 +239,4 @@ class AsyncMailSession:
     def close(self) -> None:
         """End whatever is under way; from any thread or signal handler. See ``Mailbox.close``."""
         self.mailbox.close()
+        self.mailer.shut()

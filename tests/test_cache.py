@@ -284,6 +284,25 @@ def test_a_replacement_that_was_refused_is_not_replaced_again_within_five_minute
     assert bench.cache.refused(second, "imap team@example.com")
 
 
+def test_a_replacement_is_not_replaced_by_others_before_its_verdict_is_in() -> None:
+    bench = Bench()
+    first = bench.cache.get()
+    assert bench.cache.refused(first, IMAP)
+    second = bench.cache.get(rejected=first)
+    assert not bench.cache.refused(second, "imap team@example.com"), "it is being tried"
+    assert not bench.cache.refused(second, IMAP)
+    assert not bench.another().refused(second, "imap bob@example.com"), "and that is noted"
+
+
+def test_a_replacement_that_was_accepted_where_it_was_asked_for_may_be_replaced_elsewhere() -> None:
+    bench = Bench()
+    first = bench.cache.get()
+    assert bench.cache.refused(first, IMAP)
+    second = bench.cache.get(rejected=first)
+    bench.cache.accepted(second, IMAP)
+    assert bench.cache.refused(second, "imap team@example.com")
+
+
 def test_a_place_that_accepted_the_token_may_still_refresh_it() -> None:
     bench = Bench()
     first = bench.cache.get()

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import socket
 import threading
 from typing import TYPE_CHECKING
 
 import uvicorn
 
 from mailoauth.emulator.identity_faults import protocol_with
+from mailoauth.emulator.loop import loopback_sockets
 
 if TYPE_CHECKING:
+    import socket
+
     from starlette.applications import Starlette
 
     from mailoauth.emulator.certificates import Certificates
@@ -44,7 +45,7 @@ class HttpsServer:
 
     def start(self) -> int:
         """Listen, and return the port; who connects at once waits until the thread is up."""
-        sockets = _listen()
+        sockets = loopback_sockets()
         port: int = sockets[0].getsockname()[1]
         self._thread = threading.Thread(
             target=asyncio.run,
@@ -65,13 +66,4 @@ class HttpsServer:
     async def _serve(self, sockets: list[socket.socket]) -> None:
         self._troubles.loop = asyncio.get_running_loop()
         await self._server.serve(sockets)
-
-
-def _listen() -> list[socket.socket]:
-    """Bind a free port on both loopback addresses where there are two."""
-    sockets = [socket.create_server(("127.0.0.1", 0))]
-    port = sockets[0].getsockname()[1]
-    # "localhost" is ::1 first on many systems, and some wait before they fall back.
-    with contextlib.suppress(OSError):
-        sockets.append(socket.create_server(("::1", port), family=socket.AF_INET6))
-    return sockets
+        await self._troubles.all_closed()

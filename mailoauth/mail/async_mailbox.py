@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
+import logging
 import os
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
 
 from mailoauth.aio import Worker, threaded
 from mailoauth.errors import ConcurrentUse
-from mailoauth.mail.mailbox import TIMEOUT, Mailbox
+from mailoauth.mail.line import HURRY
+from mailoauth.mail.mailbox import TIMEOUT, Mailbox, interrupted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,6 +21,8 @@ if TYPE_CHECKING:
     from mailoauth.mail.message import Message
     from mailoauth.mail.reading import MessageIterator
     from mailoauth.tokens.token import TokenSource
+
+_logger = logging.getLogger("mailoauth.mail")
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -29,15 +34,23 @@ class AsyncMessageIterator:
     def __init__(self, mailbox: AsyncMailbox, messages: MessageIterator) -> None:
         self._mailbox = mailbox
         self._messages = messages
+        self._undelivered: Message | None = None
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> Message:
-        message = await self._mailbox.call(next, self._messages, None)
+        message = await self._mailbox.call(self._step)
+        self._undelivered = None
         if message is None:
             raise StopAsyncIteration
         return message
+
+    def _step(self) -> Message | None:
+        # Kept until the task has it: one that was cancelled at this moment never saw it.
+        if self._undelivered is None:
+            self._undelivered = next(self._messages, None)
+        return self._undelivered
 
     async def aclose(self) -> None:
         """End the iteration; the message in hand is not marked."""
@@ -91,7 +104,7 @@ class AsyncMailbox:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        await self.settle(failed=kind is not None)
+        await self.settle(failed=kind is not None, hurried=interrupted(kind))
 
     @property
     def account(self) -> Account:
@@ -125,10 +138,14 @@ class AsyncMailbox:
         """End whatever is under way; from any thread or signal handler. See ``Mailbox.close``."""
         self.twin.close()
 
-    async def settle(self, *, failed: bool = False) -> None:
+    async def settle(self, *, failed: bool = False, hurried: bool = False) -> None:
         """Write what is outstanding, log out and close; see ``Mailbox.settle``."""
         try:
-            await self.lend(Mailbox.settle, failed=failed)
+            # The thread may be where nothing can wake it: in a connect, or in the DNS.
+            async with asyncio.timeout(2 * HURRY if hurried else None):
+                await self.lend(Mailbox.settle, failed=failed, hurried=hurried)
+        except TimeoutError:
+            _logger.warning("the session of %s was left without a goodbye", self.address)
         finally:
             self._worker.stop()
 

@@ -92,6 +92,7 @@ class ImapConnection:
         self.account = account
         self.selected: Selected | None = None
         self.usable = True
+        self._just_selected = False
         with self._translated("CONNECT"):
             self._client = _Client(endpoint, ca_file, timeout, deadline, on_start)
         self._client.normalise_times = False  # aware times, not the machine's local ones
@@ -138,11 +139,17 @@ class ImapConnection:
         with self._translated("SELECT", folder=folder):
             answer = self._client.select_folder(folder, readonly=not writable)
         self.selected = Selected(folder, int(answer.get(b"UIDVALIDITY", 0)))
+        self._just_selected = True
         return self.selected
 
     def search(self, search: Search) -> list[int]:
         """Return the UIDs that match, ascending."""
         with self._translated("SEARCH"):
+            if not self._just_selected:
+                # Mail that came meanwhile is not found before a command has announced it
+                # (RFC 9051 section 7.4.1); Dovecot announces it after the SEARCH.
+                self._client.noop()
+            self._just_selected = False
             return sorted(self._client.search(search.criteria, search.charset))
 
     def sizes(self, uids: Sequence[int]) -> dict[int, int]:
@@ -172,6 +179,7 @@ class ImapConnection:
 
     def store(self, uids: Iterable[int], flags: Sequence[str], *, add: bool) -> None:
         """Add or remove flags; harmless to repeat."""
+        self._just_selected = False
         verb = self._client.add_flags if add else self._client.remove_flags
         with self._translated("STORE"):
             verb(list(uids), list(flags), silent=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from mailoauth.diagnosis import diagnose
 from mailoauth.errors import (
@@ -21,7 +21,7 @@ from mailoauth.errors import (
     TokenRefused,
 )
 from mailoauth.mail.imap import ImapConnection, LineLost, Selected
-from mailoauth.mail.refusal import remedy_of
+from mailoauth.mail.refusal import remedy_of, rights_needed
 from mailoauth.network import Deadline
 from mailoauth.tokens import token_source
 from mailoauth.tokens.retry import Refusal, judge, sign_in
@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 _logger = logging.getLogger("mailoauth.mail")
 
 T = TypeVar("T")
+
+#: Seconds for everything that a session still does after Ctrl-C.
+HURRY: Final = 1.5
 
 
 class ImapLine:
@@ -116,6 +119,11 @@ class ImapLine:
             self._connection.shut()
         if self._wire is not None:
             self._wire.shut()
+
+    def hurry(self) -> None:
+        """Wait for nothing long from now on: somebody wants to end the program."""
+        self._timeout = min(self._timeout, HURRY)
+        self._deadline = HURRY if self._deadline is None else min(self._deadline, HURRY)
 
     def hang_up(self) -> None:
         """Log out, if the connection is in a state for it, and close."""
@@ -229,8 +237,11 @@ class ImapLine:
         try:
             connection.sign_in(self.account.provider.sasl, self._user(), token.value)
             self._first_command(connection, folder)
-        except BaseException:
+        except BaseException as error:
             connection.close()
+            if isinstance(error, TokenRefused):
+                rights = rights_needed(self.account, self.address)
+                error.remedy = f"{rights} {error.remedy}".strip()
             raise
         return connection
 

@@ -10,7 +10,7 @@ import logging
 from typing import TYPE_CHECKING, Self, TypeVar, Unpack
 
 from mailoauth.accounts import load_account
-from mailoauth.errors import MailOAuthError
+from mailoauth.errors import ConfigError, MailOAuthError
 from mailoauth.mail import criteria
 from mailoauth.mail.line import ImapLine
 from mailoauth.mail.marks import Marks
@@ -32,6 +32,11 @@ T = TypeVar("T")
 
 #: Seconds for one wait on the network.
 TIMEOUT = 60.0
+
+
+def interrupted(kind: type[BaseException] | None) -> bool:
+    """Whether a ``with`` block was left by Ctrl-C, the end of the program, or a cancelled task."""
+    return kind is not None and not issubclass(kind, Exception)
 
 
 class Mailbox:
@@ -74,7 +79,7 @@ class Mailbox:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.settle(failed=kind is not None)
+        self.settle(failed=kind is not None, hurried=interrupted(kind))
 
     # What people do with a mailbox.
 
@@ -154,12 +159,15 @@ class Mailbox:
         """
         self._line.interrupt()
 
-    def settle(self, *, failed: bool = False) -> None:
+    def settle(self, *, failed: bool = False, hurried: bool = False) -> None:
         """Write what is outstanding, log out and close; what cannot be written is raised.
 
         After a failure of the caller's own the connection is only closed once the
-        marks are out, and a second failure does not hide the first.
+        marks are out, and a second failure does not hide the first. ``hurried``, after
+        Ctrl-C, does not wait long for any of it.
         """
+        if hurried:
+            self._line.hurry()
         for iterator in list(self._iterators):
             iterator.close()
         try:
@@ -234,6 +242,12 @@ class Mailbox:
         from mailoauth.mail.message import Message  # noqa: PLC0415 - email is slow to import
 
         many = [messages] if isinstance(messages, Message) else list(messages)
+        if not all(message.uid and message.folder for message in many):
+            raise ConfigError(
+                "A message that was not read from a mailbox is in no folder and has no flags.",
+                remedy="Give messages that unseen() or search() returned.",
+                account=self.account.name,
+            )
         for folder in dict.fromkeys(message.folder for message in many):
             uids = [message.uid for message in many if message.folder == folder]
             self._set_flags(folder, self._validities.get(folder), uids, flag, add=add)

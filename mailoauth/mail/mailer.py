@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import time
@@ -16,6 +17,7 @@ from mailoauth.errors import (
     ConfigError,
     ConnectionFailed,
     ConnectionTimedOut,
+    DeliveryUnknown,
     MailOAuthError,
 )
 from mailoauth.mail.compose import compose, envelope, serialize
@@ -25,7 +27,7 @@ from mailoauth.tokens import token_source
 from mailoauth.tokens.retry import sign_in_async
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Coroutine, Iterable, Mapping
     from email.message import Message as EmailMessage
     from types import TracebackType
 
@@ -81,6 +83,8 @@ class AsyncMailer:
         self._connection: SubmissionConnection | None = None
         self._token: AccessToken | None = None
         self._turn = asyncio.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._work: asyncio.Future[SendReceipt] | None = None
         self._pid = os.getpid()
         self._closed = False
 
@@ -143,18 +147,60 @@ class AsyncMailer:
         message_id = _message_id(data)
         self._check()
         deadline = Deadline(self._deadline)
+        self._loop = asyncio.get_running_loop()
         async with self._turn:
-            return await self._send(
-                Envelope(envelope_sender or self.address, recipients), data, message_id, deadline
+            self._check()
+            return await self._interruptible(
+                self._send(
+                    Envelope(envelope_sender or self.address, recipients),
+                    data,
+                    message_id,
+                    deadline,
+                )
             )
+
+    def shut(self) -> None:
+        """End whatever is under way, for good; from any thread or signal handler, takes no lock.
+
+        A message that had been handed over by then is ``DeliveryUnknown``.
+        """
+        self._closed = True
+        if self._loop is not None and self._pid == os.getpid():
+            with contextlib.suppress(
+                RuntimeError
+            ):  # the loop has ended, and with it the connection
+                self._loop.call_soon_threadsafe(self._let_go)
 
     async def aclose(self) -> None:
         """Say goodbye and close; waits for a message that is being sent."""
         self._closed = True
+        if self._pid != os.getpid():
+            return  # the connection is the parent's, goodbyes included
         async with self._turn:
             connection, self._connection = self._connection, None
             if connection is not None:
                 await connection.quit()
+
+    async def _interruptible(self, work: Coroutine[Any, Any, SendReceipt]) -> SendReceipt:
+        self._work = asyncio.ensure_future(work)
+        try:
+            return await self._work
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if not self._closed or (task is not None and task.cancelling()):
+                raise
+            known, error.__cause__ = error.__cause__, None  # no circle of causes
+            if isinstance(known, DeliveryUnknown):
+                raise known from error
+            raise self._is_closed() from error
+        finally:
+            self._work = None
+
+    def _let_go(self) -> None:
+        if self._work is not None:
+            self._work.cancel()
+        if self._connection is not None:
+            self._connection.close()
 
     def _composed(
         self, message: EmailMessage | bytes | None, parts: dict[str, Any]
@@ -175,11 +221,14 @@ class AsyncMailer:
                 account=self.account.name,
             )
         if self._closed:
-            raise ConnectionFailed(
-                f"The mailer of {self.address} is closed.",
-                remedy="Make a new one.",
-                account=self.account.name,
-            )
+            raise self._is_closed()
+
+    def _is_closed(self) -> ConnectionFailed:
+        return ConnectionFailed(
+            f"The mailer of {self.address} is closed.",
+            remedy="Make a new one.",
+            account=self.account.name,
+        )
 
     async def _send(
         self, message_envelope: Envelope, data: bytes, message_id: str, deadline: Deadline

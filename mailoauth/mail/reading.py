@@ -86,10 +86,21 @@ class MessageIterator:
         while not self._batch and self._uids:
             # Marks go out between batches, so a kill repeats one batch at most.
             self._mailbox.write_marks()
-            self._batch.extend(self._fetch(self._next_batch(self._uids)))
+            self._batch.extend(self._fetch_next_batch(self._uids))
         return self._batch.popleft() if self._batch else None
 
+    def _fetch_next_batch(self, uids: deque[int]) -> list[Message]:
+        batch = self._next_batch(uids)
+        try:
+            return self._fetch(batch)
+        except BaseException:
+            # The caller may go on after a time-out: nothing must be left out then.
+            uids.extendleft(reversed(batch))
+            raise
+
     def _find(self) -> deque[int]:
+        # Else a search for unseen messages would find those that wait to be marked.
+        self._mailbox.write_marks()
         # The validity first: what is found later belongs to it or is refused.
         self._validity = self._mailbox.validity(self._folder)
         uids = self._mailbox.in_folder(

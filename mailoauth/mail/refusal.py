@@ -14,6 +14,7 @@ from mailoauth.errors import (
 )
 
 if TYPE_CHECKING:
+    from mailoauth.accounts import Account
     from mailoauth.diagnosis import Diagnosis
 
 
@@ -66,6 +67,20 @@ def refusal_error(
 def remedy_of(diagnosis: Diagnosis, *, user: str, mailbox: str) -> str:
     """Say what the reply means and what to do about it, with the account's own values."""
     return " ".join((diagnosis.meaning, *diagnosis.steps_for(user=user, mailbox=mailbox))).strip()
+
+
+def rights_needed(account: Account, mailbox: str) -> str:
+    """Say which right may be missing where a user's token does not open a mailbox; "" for the own."""
+    user = account.user
+    if user is None or mailbox.casefold() == user.casefold():
+        return ""
+    text = f"If {mailbox} is not {user}'s own mailbox, {user} needs the right to open it."
+    if account.provider.oauth != "microsoft":
+        return text
+    return (
+        f"{text} An administrator gives it: Add-MailboxPermission {mailbox} -User {user} "
+        "-AccessRights FullAccess; it takes up to an hour to hold."
+    )
 
 
 def one_line(reply: str) -> str:

@@ -19,7 +19,9 @@ from mailoauth.diagnosis import diagnose
 from mailoauth.errors import (
     ConnectionFailed,
     MailOAuthError,
+    SendingDisabled,
     ServerError,
+    Throttled,
     TokenRefused,
 )
 from mailoauth.mail import outcomes
@@ -76,6 +78,7 @@ class SubmissionConnection:
         self.account = account
         self.deadline = deadline
         self.usable = False
+        self._used = False
         self._timeout = timeout
         self._ca_file = ca_file
         self._smtp = aiosmtplib.SMTP(
@@ -193,21 +196,38 @@ class SubmissionConnection:
         options = self._mail_options(envelope, data)
         encoding = "utf-8" if "SMTPUTF8" in options else "ascii"
         refused: dict[str, Reply] = {}
-        with self._translated("MAIL"):
-            await self._smtp.mail(
-                envelope.sender, options=options, encoding=encoding, timeout=self._step()
-            )
+        await self._mail(envelope.sender, options, encoding)
         for recipient in envelope.recipients:
             try:
                 with self._translated("RCPT"):
                     await self._smtp.rcpt(recipient, encoding=encoding, timeout=self._step())
             except ServerError as error:
+                if not self.usable:  # 421: it is the connection that was refused
+                    raise
                 refused[recipient] = Reply(int(error.code or 550), error.text)
                 last = error
-        if len(refused) == len(envelope.recipients):
-            replies = {address: str(reply) for address, reply in refused.items()}
-            raise outcomes.all_refused(replies, last, self.endpoint.host)
-        return refused
+        if len(refused) < len(envelope.recipients):
+            return refused
+        if isinstance(last, SendingDisabled):
+            # Postfix says only now that it does not take the sender (smtpd_delay_reject).
+            raise self._refusal(refused[envelope.recipients[-1]], envelope.sender) from last
+        if isinstance(last, Throttled):
+            raise last
+        replies = {address: str(reply) for address, reply in refused.items()}
+        raise outcomes.all_refused(replies, last, self.endpoint.host)
+
+    async def _mail(self, sender: str, options: list[str], encoding: str) -> None:
+        used, self._used = self._used, True
+        try:
+            with self._translated("MAIL", who=sender):
+                await self._smtp.mail(
+                    sender, options=options, encoding=encoding, timeout=self._step()
+                )
+        except ServerError as error:
+            if used and error.code == "421" and not isinstance(error, Throttled):
+                # RFC 5321 section 3.8: so a server ends a connection that was idle too long.
+                raise outcomes.line_ended("MAIL", self.place, self.account) from error
+            raise
 
     def _mail_options(self, envelope: Envelope, data: bytes) -> list[str]:
         options = []
@@ -239,8 +259,7 @@ class SubmissionConnection:
             raise outcomes.delivery_unknown(message_id, self.place, self.account) from error
         except asyncio.CancelledError as error:
             # The task ends all the same; whoever catches it finds out what is known.
-            error.args = (f"cancelled while {message_id} was being sent: delivery unknown",)
-            raise
+            raise error from outcomes.delivery_unknown(message_id, self.place, self.account)
 
     async def reset(self) -> None:
         """Abort the transaction (RSET), so that the connection can be used for another."""
@@ -279,7 +298,7 @@ class SubmissionConnection:
         return self.deadline.step(self._timeout)
 
     @contextlib.contextmanager
-    def _translated(self, command: str) -> Iterator[None]:
+    def _translated(self, command: str, *, who: str = "") -> Iterator[None]:
         try:
             yield
         except aiosmtplib.SMTPRecipientRefused as exc:
@@ -288,7 +307,7 @@ class SubmissionConnection:
             if exc.code < 200:  # noqa: PLR2004 - aiosmtplib's -1: not a reply at all
                 self.close()
                 raise outcomes.not_smtp(command, self.place, self.account) from exc
-            raise self._refusal(Reply(exc.code, exc.message), self.account) from exc
+            raise self._refusal(Reply(exc.code, exc.message), who or self.account) from exc
         except (aiosmtplib.SMTPException, OSError, ValueError) as exc:
             self.close()
             if isinstance(exc, MailOAuthError):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import imaplib
+import os
 import socket
 from typing import TYPE_CHECKING, Final
 
@@ -49,6 +50,7 @@ class SecureWire(imaplib.IMAP4):
         self.deadline = deadline
         self._received = bytearray()
         self._shut = False
+        self._pid = os.getpid()
         self.sock: socket.socket | ssl.SSLSocket | None = None  # type: ignore[assignment] # until it is connected
         # The mailbox knows of it before anything is waited for, so that it can be shut.
         on_start(self)
@@ -139,7 +141,7 @@ class SecureWire(imaplib.IMAP4):
         self._bounded().sendall(data)
 
     def shutdown(self) -> None:
-        """Close the connection, whatever its state."""
+        """Close the connection, whatever its state; after a fork only this process's end of it."""
         self.shut()
         if self.sock is not None:
             with contextlib.suppress(OSError):
@@ -150,7 +152,8 @@ class SecureWire(imaplib.IMAP4):
         # Not SSLSocket.shutdown: it would drop the TLS layer and let a write that is
         # under way in another thread go out in clear text.
         self._shut = True
-        if self.sock is not None:
+        # In a forked child the line is still the parent's.
+        if self.sock is not None and self._pid == os.getpid():
             with contextlib.suppress(OSError):
                 socket.socket.shutdown(self.sock, socket.SHUT_RDWR)
 

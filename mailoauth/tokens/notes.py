@@ -22,11 +22,16 @@ class Notes:
     def __init__(self) -> None:
         self._accepted: dict[Place, int] = {}
         self._refused: dict[Place, tuple[int, float]] = {}
+        # The places that had a token replaced and have not said yet what they think of it.
+        self._waiting: dict[Place, tuple[int, float]] = {}
+        # The last note; others may be refused before it is in the store.
+        self._note: Note | None = None
 
     def accepted(self, generation: int, place: Place) -> None:
         """Remember that the place accepted the generation."""
         self._accepted[place] = generation
         self._refused.pop(place, None)
+        self._waiting.pop(place, None)
 
     def works_elsewhere(self, generation: int, place: Place) -> bool:
         """Say whether another place accepted this generation."""
@@ -44,15 +49,35 @@ class Notes:
         it knows that tokens work there: this one was revoked, and a refresh is worth it.
         """
         worked_here = self._accepted.get(place, -1) >= generation - 1
-        if note is not None and note.generation == generation and 0 <= now - note.time < NOTE_LASTS:
+        if _holds(note, generation, now) or _holds(self._note, generation, now):
             if not worked_here:
+                self._waiting.pop(place, None)
                 return False, None
-        elif self._replaced_in_vain(generation, place, now):
+        elif self._replaced_in_vain(generation, place, now) or (
+            not worked_here and self._being_tried(generation, now)
+        ):
             self._refused[place] = (generation, now)
-            return False, Note(generation, place, now)
-        self._refused[place] = (generation, now)
+            self._note = Note(generation, place, now)
+            self._waiting.pop(place, None)
+            return False, self._note
+        self._refused[place] = self._waiting[place] = (generation, now)
         return True, None
 
     def _replaced_in_vain(self, generation: int, place: Place, now: float) -> bool:
         before = self._refused.get(place)
         return before is not None and before[0] < generation and 0 <= now - before[1] < NOTE_LASTS
+
+    def _being_tried(self, generation: int, now: float) -> bool:
+        """Say whether the token replaces one that another place refused a moment ago.
+
+        Else those that meet it between the refresh and that place's second refusal
+        would each have it replaced again.
+        """
+        return any(
+            refused < generation and 0 <= now - time < NOTE_LASTS
+            for refused, time in list(self._waiting.values())
+        )
+
+
+def _holds(note: Note | None, generation: int, now: float) -> bool:
+    return note is not None and note.generation == generation and 0 <= now - note.time < NOTE_LASTS
