@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from mailoauth import accounts_file, accounts_writing, paths
 from mailoauth.account import Account
-from mailoauth.checks import did_you_mean, expand_path
+from mailoauth.checks import did_you_mean, expand_path, is_word
 from mailoauth.errors import ConfigError
 from mailoauth.presets import Endpoint, Provider, Tls, guess_provider, preset, presets
 
@@ -59,8 +59,7 @@ def load_account(address: str) -> Account:
     if from_environment:
         return _environment_account(file.providers)
     raise ConfigError(
-        f"There is no account {address!r} in {file.path}.",
-        remedy=f"Sign it in: mailoauth login {address}",
+        f"There is no account {address!r} in {file.path}.", remedy=_how_to_find(address, accounts)
     )
 
 
@@ -100,6 +99,15 @@ def key_file() -> Path | None:
     if named := _variable("KEY_FILE"):
         return expand_path("MAILOAUTH_KEY_FILE", named).absolute()
     return _read().key_file
+
+
+def _how_to_find(address: str, accounts: list[Account]) -> str:
+    # What is shown is typed again: nothing that a terminal or a shell would obey.
+    command = f"mailoauth login {address if is_word(address) else 'ADDRESS'}"
+    names = ", ".join(account.name for account in accounts[:10])
+    if not names or "@" in address[1:-1]:
+        return f"Sign it in: {command}"
+    return f"Name one of these: {names}. Or sign in another: {command}"
 
 
 def _read() -> accounts_file.AccountsFile:

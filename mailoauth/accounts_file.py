@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from mailoauth.checks import did_you_mean, expand_path
+from mailoauth.checks import did_you_mean, expand_path, unreadable
 from mailoauth.errors import ConfigError
 from mailoauth.presets import Endpoint, Provider, guess_provider, presets
 
@@ -163,8 +163,7 @@ def read_text(path: Path) -> str:
     except FileNotFoundError:
         return ""
     except OSError as exc:
-        reason = "it is a folder" if path.is_dir() else exc.strerror or str(exc)
-        raise ConfigError(f"The accounts file {path} cannot be read: {reason}.") from exc
+        raise unreadable("accounts file", path, exc) from exc
     try:
         # Some Windows editors begin UTF-8 files with a byte order mark; it does no harm.
         return data.decode("utf-8-sig")
@@ -195,6 +194,7 @@ def parse(path: Path, text: str) -> dict[str, Any]:
 
 
 def _header(table: str, name: str) -> str:
+    name = name if name.isprintable() else repr(name)[1:-1]
     bare = name.isascii() and name.replace("-", "").replace("_", "").isalnum()
     return f"[{table}.{name}]" if bare else f'[{table}."{name}"]'
 
@@ -288,8 +288,8 @@ def _account(
     known = {**presets(), **providers}
     if "provider" in values:
         if values["provider"] not in known:
-            near = did_you_mean(values["provider"], tuple(known))
-            raise table.wrong("provider", values["provider"], f"a provider that is known. {near}")
+            near = did_you_mean(values["provider"], tuple(known)).rstrip(".")
+            raise table.wrong("provider", values["provider"], f"a provider that is known ({near})")
         values["provider"] = known[values["provider"]]
     else:
         guess = guess_provider(values.get("user") or values.get("mailbox") or name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -242,6 +243,11 @@ def _locked(path: Path) -> Iterator[None]:
 
 def _unwritable(path: Path, exc: OSError | StoreError) -> ConfigError:
     reason = exc.message.rstrip(".") if isinstance(exc, StoreError) else exc.strerror or str(exc)
+    if isinstance(exc, OSError) and exc.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return ConfigError(
+            f"The accounts file {path} cannot be written: {reason}.",
+            remedy="Free some space or raise the quota; what was there before is untouched.",
+        )
     return ConfigError(
         f"The accounts file {path} cannot be written: {reason}.",
         remedy="Make it writable, or write the account's table into it by other means;"

@@ -5,9 +5,13 @@ Control characters in any of them could end a line of a protocol and begin anoth
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from mailoauth.errors import ConfigError
+
+# Control characters, and halves of characters, which cannot be encoded.
+_NOT_IN_A_NAME = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 def expand_path(key: str, value: str | Path) -> Path:
@@ -23,15 +27,53 @@ def expand_path(key: str, value: str | Path) -> Path:
         ) from exc
 
 
+def unreadable(what: str, path: Path, exc: OSError) -> ConfigError:
+    """Return the error for a file that cannot be read."""
+    if path.is_dir():
+        return ConfigError(
+            f"The {what} {path} cannot be read: it is a folder.",
+            remedy="Move the folder away, or name another place with MAILOAUTH_HOME.",
+        )
+    return ConfigError(
+        f"The {what} {path} cannot be read: {exc.strerror or exc}.",
+        remedy="Give this user the right to read it, or name another place with MAILOAUTH_HOME.",
+    )
+
+
 def check_line(key: str, value: str) -> None:
     """Raise ``ConfigError`` unless the text is one line without control characters."""
     if not value or not value.isprintable() or value != value.strip():
         raise ConfigError(f"{key} is {value!r}.", remedy="It must be a text on one line.")
 
 
+def check_folder(folder: str) -> None:
+    """Raise ``ConfigError`` unless it can be the name of a folder."""
+    if not isinstance(folder, str) or not folder:
+        raise ConfigError(f"folder is {folder!r}.", remedy='It is the name of one, as in "INBOX".')
+    if _NOT_IN_A_NAME.search(folder):
+        raise ConfigError(
+            f"folder is {folder!r}, with a control character in it.",
+            remedy="Look for a line break at its end, or a damaged copy.",
+        )
+
+
+def check_seconds(**seconds: float | None) -> None:
+    """Raise ``ConfigError`` unless each is a positive number of seconds, or None."""
+    for key, value in seconds.items():
+        if value is not None and not value > 0:
+            raise ConfigError(
+                f"{key} is {value!r}.", remedy="It is a number of seconds greater than 0."
+            )
+
+
+def is_word(text: str) -> bool:
+    """Say whether the text is one word, without control characters."""
+    return bool(text) and text.isprintable() and " " not in text
+
+
 def check_word(key: str, value: str | None) -> None:
     """Raise ``ConfigError`` unless the text is one word, or None."""
-    if value is not None and (not value or not value.isprintable() or " " in value):
+    if value is not None and not is_word(value):
         raise ConfigError(f"{key} is {value!r}.", remedy="It must be a word without spaces.")
 
 

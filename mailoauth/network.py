@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
 import time
@@ -15,6 +16,15 @@ if TYPE_CHECKING:
 
 _contexts: dict[tuple[str, int], ssl.SSLContext] = {}
 _contexts_lock = threading.Lock()
+
+
+def _new_lock_after_fork() -> None:
+    global _contexts_lock  # noqa: PLW0603 - a thread of the parent may have held it
+    _contexts_lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_new_lock_after_fork)
 
 
 def tls_context(ca_file: Path | None = None) -> ssl.SSLContext:

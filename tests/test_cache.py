@@ -25,6 +25,10 @@ from tests.fakes import Clock, FakeRefresher, first_grant
 if TYPE_CHECKING:
     from mailoauth.tokens.token import AccessToken
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
 IMAP = "imap ada@example.com"
 
 
@@ -376,3 +380,113 @@ def test_a_forked_child_goes_on_with_locks_of_its_own() -> None:
             good = bench.cache.get(rejected=rejected).value == "access-1"
             os._exit(0 if good else 1)
     assert os.waitpid(child, 0)[1] == 0
+
+
+def test_whatever_a_store_raises_the_answer_is_not_lost() -> None:
+    class OddStore(MemoryStore):
+        failing = False
+
+        def save(self, key: str, data: bytes) -> None:
+            if self.failing:
+                raise OSError("the database has gone away")
+            super().save(key, data)
+
+    bench = Bench()
+    bench.store = store = OddStore()
+    bench.cache = bench.another()
+    bench.cache.adopt(first_grant())
+    store.failing = True
+    token = bench.cache.get(rejected=bench.cache.get())
+    bench.cache.get(rejected=token)
+    assert bench.refresher.refresh_tokens == ["refresh-0", "refresh-1"]
+
+
+def test_a_logout_is_not_undone_by_a_refresh_under_way() -> None:
+    bench = Bench()
+    rejected = bench.cache.get()
+    key = bench.refresher.identity.key
+    bench.refresher.before_answer = lambda: bench.store.delete(key)
+    assert bench.cache.get(rejected=rejected).value == "access-1"
+    assert bench.store.load(key) is None
+
+
+def test_a_failed_refresh_is_not_repeated_while_the_token_lives() -> None:
+    bench = Bench()
+    bench.refresher.fail_with = ConnectionFailed("503")
+    bench.clock.advance(3600 - 100)
+    for _ in range(10):
+        assert bench.cache.get().value == "access-0"
+    assert bench.refresher.requests == 1
+    bench.clock.advance(15)
+    bench.cache.get()
+    assert bench.refresher.requests == 2
+
+
+def test_a_wait_that_the_identity_service_asked_for_is_kept() -> None:
+    bench = Bench()
+    bench.refresher.fail_with = Throttled.after("429", 600.0)
+    bench.clock.advance(4000)
+    for _ in range(3):
+        with pytest.raises(Throttled):
+            bench.cache.get()
+    assert bench.refresher.requests == 1
+    bench.clock.advance(600)
+    bench.refresher.fail_with = None
+    assert bench.cache.get().value == "access-2"
+
+
+def test_an_old_record_that_is_read_late_does_not_bring_a_rejected_token_back() -> None:
+    class SlowStore(MemoryStore):
+        after_load: Callable[[], object] | None = None
+
+        def load(self, key: str) -> bytes | None:
+            data = super().load(key)
+            if self.after_load is not None:
+                action, self.after_load = self.after_load, None
+                action()
+            return data
+
+    bench = Bench()
+    bench.store = store = SlowStore()
+    bench.cache = bench.another()
+    bench.cache.adopt(first_grant())
+    rejected = bench.cache.get()
+    store.after_load = lambda: bench.cache.get(rejected=rejected)
+    bench.cache.record()
+    assert bench.cache.get().value == "access-1"
+
+
+def test_a_thread_that_cannot_be_started_leaves_nobody_waiting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def no_more(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    bench = Bench()
+    rejected = bench.cache.get()
+    monkeypatch.setattr(threading.Thread, "start", no_more)
+    assert bench.cache.get(rejected=rejected).value == "access-1"
+
+
+def test_an_interrupt_while_a_refresh_is_started_leaves_nobody_waiting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def interrupted(thread: threading.Thread) -> None:
+        raise KeyboardInterrupt
+
+    bench = Bench()
+    rejected = bench.cache.get()
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            bench.cache.get(rejected=rejected)
+    assert bench.cache.get_within(rejected, 5).value == "access-1"
+
+
+def test_a_sign_in_is_refused_beforehand_where_its_record_could_not_be_kept() -> None:
+    class Unlockable(MemoryStore):
+        def lock(self, key: str, timeout: float | None = None) -> AbstractContextManager[None]:
+            raise StoreError("no locks on this file system")
+
+    with pytest.raises(StoreError, match="no locks"):
+        TokenCache(FakeRefresher(), Unlockable()).check()

@@ -41,6 +41,18 @@ def store(tmp_path: Path) -> FileStore:
 # Where the files lie
 
 
+def test_two_stores_on_one_folder_exclude_each_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MAILOAUTH_HOME", str(tmp_path))
+    with (
+        FileStore().lock(ONE),
+        pytest.raises(ConnectionTimedOut),
+        FileStore(tmp_path / "records").lock(ONE, timeout=0.05),
+    ):
+        pass
+
+
 def test_records_and_locks_lie_under_the_home(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -356,7 +356,7 @@ class TestSecrecy(IdentityLab):
         gc.collect()
 
     @pytest.mark.parametrize("device", [True, False])
-    def test_a_policy_block_is_not_called_a_denial(self, account: Account, device: bool) -> None:  # noqa: FBT001 - a parameter of the test
+    def test_a_policy_block_is_not_called_a_denial(self, account: Account, device: bool) -> None:
         answer = {"error": "access_denied", "error_description": "AADSTS53003: blocked."}
         error = sign_in_failure(answer, account, device=device)
         assert isinstance(error, SignInFailed)

@@ -10,6 +10,7 @@ can fall between the identity service's answer and the disk.
 from __future__ import annotations
 
 import contextlib
+import copy
 import os
 import threading
 import time
@@ -19,10 +20,13 @@ from typing import TYPE_CHECKING, Final
 from mailoauth.errors import (
     ConnectionFailed,
     ConnectionTimedOut,
+    MailOAuthError,
     SignInRequired,
+    StoreError,
     Throttled,
 )
 from mailoauth.tokens.flight import Flight
+from mailoauth.tokens.holding import hold
 from mailoauth.tokens.keeper import RecordKeeper
 from mailoauth.tokens.notes import Notes
 from mailoauth.tokens.record import from_grant
@@ -35,6 +39,13 @@ if TYPE_CHECKING:
 
 #: Seconds of life below which a token is refreshed ahead of time.
 MIN_REMAINING: Final = 300.0
+
+
+#: The failures of a refresh in which a token that still lives is lent.
+_LENDING: Final = (ConnectionFailed, Throttled, SignInRequired, StoreError)
+
+#: Seconds for which a living token is lent before a refresh that failed is tried again.
+_PAUSE: Final = 15.0
 
 
 class TokenCache:
@@ -55,6 +66,7 @@ class TokenCache:
     ) -> None:
         self.account = account
         self._refresher = refresher
+        self._store = store  # alive as long as we are: the registry goes by its id
         self._keeper = RecordKeeper(refresher.identity, store, durable=refresher.durable)
         self._notes = Notes()
         self._min_remaining = min_remaining
@@ -62,6 +74,7 @@ class TokenCache:
         self._lock = threading.Lock()
         self._flight: Flight | None = None
         self._record: TokenRecord | None = None
+        self._trouble: _Trouble | None = None
         _caches.add(self)
 
     def _start_afresh(self) -> None:
@@ -73,6 +86,10 @@ class TokenCache:
 
     def __repr__(self) -> str:
         return f"TokenCache({self.account or self.identity.user!r})"
+
+    def use(self, refresher: Refresher) -> None:
+        """Refresh with this from now on: the same identity, but its account may have changed."""
+        self._refresher = refresher
 
     @property
     def identity(self) -> Identity:
@@ -98,6 +115,8 @@ class TokenCache:
         record = self._usable(self._record, floor)
         if record is None:
             record = self._usable(self._reload(), floor)
+        if record is None and self._trouble is not None:
+            record = self._trouble.answer(self._record, floor, self._clock())
         if record is not None:
             return record.token
         return self._wait(self._renewal(floor), floor, seconds).token
@@ -150,13 +169,15 @@ class TokenCache:
         False for five minutes after a replacement was refused, at every place that has
         accepted neither it nor the token before it.
         """
-        record = self._reload()
+        record = self._record
+        with contextlib.suppress(MailOAuthError):  # the server's refusal is what counts here
+            record = self._reload()
         if record is None or record.generation > token.generation:
             return True
         now = self._clock()
         curable, note = self._notes.judge(token.generation, place, record.note, now)
         if note is not None:
-            self._remember(self._keeper.save_note(note, record))
+            self._keeper.save_note(note)
         return curable
 
     # Inside.
@@ -165,8 +186,9 @@ class TokenCache:
         if rejected is None:
             return 0
         record = self._record
-        if record is not None and record.access_token == rejected.value:
-            return max(rejected.generation, record.generation)
+        made_elsewhere = rejected.generation == 0  # by a caller who only knows the value
+        if made_elsewhere and record is not None and record.access_token == rejected.value:
+            return record.generation
         return rejected.generation
 
     def _usable(self, record: TokenRecord | None, floor: int) -> TokenRecord | None:
@@ -175,8 +197,12 @@ class TokenCache:
         return record if fresh and alive else None
 
     def _reload(self) -> TokenRecord | None:
-        # What the store has wins over memory: a person may have signed in anew.
-        self._record = self._keeper.load()
+        # What the store has wins over memory: a person may have signed in anew. But not
+        # what was read before another thread's refresh was kept.
+        stored = self._keeper.load()
+        known = self._record
+        if stored is None or known is None or stored.generation >= known.generation:
+            self._record = stored
         return self._record
 
     def _remember(self, record: TokenRecord) -> TokenRecord:
@@ -184,12 +210,20 @@ class TokenCache:
         return record
 
     def _renewal(self, floor: int, *, forced: bool = False) -> Flight:
+        def renew() -> TokenRecord:
+            return self._renew(floor, forced=forced)
+
         with self._lock:
             flight = self._flight
-            if flight is None or flight.done.is_set() or flight.floor < floor:
-                flight = self._flight = Flight(floor)
-                flight.start(lambda: self._renew(floor, forced=forced))
-            return flight
+            if flight is not None and flight.serves(floor, forced=forced):
+                return flight
+            flight = Flight(floor, forced=forced)
+            started = flight.start(renew)
+            # Only now: nobody may wait for a refresh that an interrupt kept from starting.
+            self._flight = flight if started else None
+        if not started:
+            flight.run(renew)
+        return flight
 
     def _wait(self, flight: Flight, floor: int, seconds: float | None) -> TokenRecord:
         if not flight.done.wait(seconds):
@@ -202,16 +236,15 @@ class TokenCache:
         error = flight.error
         if error is None:  # the thread always leaves one of the two
             raise ConnectionFailed(f"The refresh for {self._name} was interrupted.")
-        return self._lend(floor, error)
-
-    def _lend(self, floor: int, error: BaseException) -> TokenRecord:
-        """Return the old token while it lives and was not rejected, else raise the error."""
-        record = self._record
-        passing = isinstance(error, ConnectionFailed | Throttled | SignInRequired)
-        if passing and record and record.generation > floor and record.lives(self._clock()):
-            _log_lending(self._name, error)
-            return record
-        raise error
+        if not isinstance(error, _LENDING):
+            raise error
+        # A copy for each who waits: a traceback belongs to one thread.
+        trouble = _Trouble(copy.copy(error), self._clock())
+        trouble.error.__cause__ = error.__cause__
+        self._trouble = trouble
+        record = trouble.lend(self._record, floor, self._clock())
+        _log_lending(self._name, error)
+        return record
 
     @property
     def _name(self) -> str:
@@ -237,7 +270,12 @@ class TokenCache:
             renewed = (
                 record.renewed(grant, now, floor) if record else from_grant(grant, now, floor + 1)
             )
+            if record is not None and self._keeper.load() is None:
+                return renewed  # signed out meanwhile, so nothing is kept
             self._keeper.save(renewed)
+            if self._keeper.unsaved is not None:
+                hold(self, self._keeper)
+            self._trouble = None
             _log_refreshed(self._name, renewed.generation, rejected=floor > 0)
             return self._remember(renewed)
 
@@ -273,6 +311,32 @@ class TokenCache:
             if usable is not None:
                 return usable
         raise error
+
+
+class _Trouble:
+    """A refresh that failed: how, and until when it need not be tried again."""
+
+    def __init__(self, error: MailOAuthError, now: float) -> None:
+        self.error = error
+        asked = error.retry_after if isinstance(error, Throttled) else None
+        self._asked_until = now + (asked or 0.0)
+        self._until = now + max(asked or 0.0, _PAUSE)
+
+    def answer(self, record: TokenRecord | None, floor: int, now: float) -> TokenRecord | None:
+        """Return the living token, None if it is time to try; raise where we were told to wait."""
+        if not now < self._until or (record is not None and record.sign_in_required):
+            return None
+        if record is not None and record.generation > floor and record.lives(now):
+            return record
+        if now < self._asked_until:
+            raise self.error
+        return None
+
+    def lend(self, record: TokenRecord | None, floor: int, now: float) -> TokenRecord:
+        """Return the old token while it lives and was not rejected, else raise the error."""
+        if record is not None and record.generation > floor and record.lives(now):
+            return record
+        raise self.error
 
 
 def _log_refreshed(name: str, generation: int, *, rejected: bool) -> None:

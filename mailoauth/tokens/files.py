@@ -32,7 +32,9 @@ class FileStore:
 
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = paths.records_folder() if folder is None else Path(folder).absolute()
-        self._locks = paths.locks_folder() if folder is None else self.folder / "locks"
+        # By the folder and not by how it was named: two stores on one must exclude each other.
+        ours = self.folder == paths.records_folder().absolute()
+        self._locks = paths.locks_folder() if ours else self.folder / "locks"
         # Lists change by single append, pop and remove: atomic, so no lock that a fork could break.
         self._reserved: dict[str, list[Temporary]] = {}
 
@@ -114,12 +116,12 @@ class FileStore:
         try:
             temporary = Temporary(self.folder, key)
         except OSError as exc:
-            raise durable.trouble("made room for", path, exc) from exc
+            raise durable.trouble("given room on the disk", path, exc) from exc
         with temporary:
             try:
                 temporary.reserve(size)
             except OSError as exc:
-                raise durable.trouble("made room for", path, exc) from exc
+                raise durable.trouble("given room on the disk", path, exc) from exc
             waiting = self._reserved.setdefault(key, [])
             waiting.append(temporary)
             try:

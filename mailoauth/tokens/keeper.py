@@ -8,7 +8,7 @@ import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from mailoauth.errors import StoreError
+from mailoauth.errors import ConfigError, ConnectionFailed, MailOAuthError, StoreError
 from mailoauth.tokens import record as records
 from mailoauth.tokens.files import FileStore
 from mailoauth.tokens.store import SealedRecords
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from mailoauth.tokens.token import Grant, Identity, TokenStore
 
 _logger = logging.getLogger("mailoauth.tokens")
+
+#: What keeps a record from the store: no key, no folder, an accounts file that cannot be read.
+_NO_STORE = (StoreError, ConfigError)
 
 #: Room for a record whose tokens turn out larger than the last ones, in bytes.
 _ROOM = 32_768
@@ -40,6 +43,7 @@ class RecordKeeper:
         self._in_memory: TokenRecord | None = None
         self.unsaved: TokenRecord | None = None
         self._held: contextlib.ExitStack | None = None
+        self._stack = contextlib.ExitStack()
         self._own_lock = threading.Lock()
 
     def restart(self) -> None:
@@ -57,15 +61,17 @@ class RecordKeeper:
             return self._in_memory
         try:
             data = sealed.load(self._key)
-        except StoreError as error:
+        except _NO_STORE as error:
             self._do_without(error)
             return self._in_memory
         return None if data is None else records.from_bytes(data)
 
     def check(self) -> None:
-        """Raise ``StoreError`` unless a record could be kept."""
-        if self._sealed is not None:
-            self._sealed.check()
+        """Raise ``StoreError`` unless a record could be kept: key, lock, room, nothing newer."""
+        with self.lock():
+            self._loadable()
+            with self.reserve(None):
+                pass
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
@@ -75,7 +81,7 @@ class RecordKeeper:
             if self._sealed is not None and self._held is None:
                 try:
                     stack.enter_context(self._sealed.lock(self._key))
-                except StoreError as error:
+                except _NO_STORE as error:
                     self._do_without(error)
             self._stack = stack
             yield
@@ -88,7 +94,7 @@ class RecordKeeper:
                 size = len(records.to_bytes(record)) if record else 0
                 try:
                     room.enter_context(self._sealed.reserve(self._key, 2 * size + _ROOM))
-                except StoreError as error:
+                except _NO_STORE as error:
                     self._do_without(error)
             yield
 
@@ -100,7 +106,10 @@ class RecordKeeper:
         """
         try:
             self._write(record)
-        except StoreError as error:
+        except Exception as error:  # noqa: BLE001 - whatever a store raises, the token is not lost
+            if not self._durable:
+                self._sealed, self._in_memory = None, record
+                return
             self.unsaved = record
             if self._held is None:
                 self._held = self._stack.pop_all()
@@ -119,7 +128,8 @@ class RecordKeeper:
             return
         try:
             if self.unsaved is not None:
-                with contextlib.suppress(StoreError):
+                # Whatever a store raises, see save().
+                with contextlib.suppress(Exception):
                     self._write(self.unsaved)
                     self._release()
         finally:
@@ -138,41 +148,62 @@ class RecordKeeper:
         self._release()
         return record
 
-    def save_note(self, note: Note, record: TokenRecord) -> TokenRecord:
-        """Keep a refusal that the replacement did not cure, unless the record has moved on."""
-        with self.lock():
-            current = self.load() or record
-            if current.generation != note.generation:
-                return current
-            current = replace(current, note=note)
-            with contextlib.suppress(StoreError):  # only other processes would have profited
-                self._write(current)
-            return current
+    def save_note(self, note: Note) -> None:
+        """Keep a refusal that the replacement did not cure, for other processes to know.
+
+        Not if the record has moved on, and not if that would mean to wait: the note
+        only saves them a request.
+        """
+        if self._held is not None or not self._own_lock.acquire(blocking=False):
+            return
+        try:
+            with contextlib.suppress(MailOAuthError), contextlib.ExitStack() as stack:
+                if self._sealed is not None:
+                    stack.enter_context(self._sealed.lock(self._key, timeout=0.0))
+                current = self.load()
+                if current is not None and current.generation == note.generation:
+                    self._write(replace(current, note=note))
+        finally:
+            self._own_lock.release()
 
     def mark_sign_in_required(self, record: TokenRecord, said: str) -> TokenRecord:
         """Mark the record unless another process replaced it meanwhile; inside :meth:`lock`."""
-        current = self.load() or record
+        current = self.load()
+        if current is None:  # signed out meanwhile
+            return record
         if current.generation > record.generation:
             return current
         current = replace(current, sign_in_required=said)
-        with contextlib.suppress(StoreError):  # the next refresh will hear the same again
+        if self.unsaved is not None:
+            self.unsaved = current
+        with contextlib.suppress(*_NO_STORE):  # the next refresh will hear the same again
             self._write(current)
         return current
 
     def delete(self) -> None:
-        """Forget the record; needs no key."""
-        self._in_memory = self.unsaved = None
-        if self._sealed is not None:
-            self._sealed.delete(self._key)
-        self._release()
+        """Forget the record; needs no key.
+
+        Waits for a refresh under way, which would bring the record back; if that takes
+        too long or no lock is to be had, the record goes all the same.
+        """
+        with contextlib.ExitStack() as stack:
+            with contextlib.suppress(ConnectionFailed, *_NO_STORE):
+                stack.enter_context(self.lock())
+            if self._sealed is not None:
+                self._sealed.delete(self._key)
+            self._in_memory = None
+            self._release()
 
     def _loadable(self) -> TokenRecord | None:
         # A damaged record is what a new sign-in repairs; a newer one must not be overwritten.
         sealed = self._sealed
-        if sealed is None:
-            return self._in_memory
+        if sealed is None or self.unsaved is not None:
+            return self.unsaved or self._in_memory
         data = sealed.load_for_replacement(self._key)
-        return None if data is None else records.from_bytes(data)
+        try:
+            return None if data is None else records.from_bytes(data)
+        except records.DamagedRecord:
+            return None
 
     def _write(self, record: TokenRecord) -> None:
         if self._sealed is None:
@@ -186,7 +217,7 @@ class RecordKeeper:
         if held is not None:
             held.close()
 
-    def _do_without(self, error: StoreError) -> None:
+    def _do_without(self, error: MailOAuthError) -> None:
         """Go on without a store, which only an app may: raise the error for a person's record."""
         if self._durable:
             raise error

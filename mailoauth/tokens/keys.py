@@ -34,7 +34,7 @@ KEEP_IN_A_FILE = (
 _IN_ENVIRONMENT: tuple[Literal["environment"], str] = ("environment", KEY_VARIABLE)
 _LONGEST_FILE = 4096
 _log = logging.getLogger("mailoauth.tokens")
-_read_before: dict[Path, Key] = {}
+_read_before: dict[Path, tuple[tuple[Path, int, int, int], Key]] = {}
 _named_before: dict[tuple[Path, int, int, int], Path | None] = {}
 
 
@@ -91,8 +91,8 @@ def decode(text: str, holder: str) -> bytes:
 def named_key(*, again: bool = False) -> Key | None:
     """Return the key that the environment or the configuration names, None if neither does.
 
-    A key that is named and unusable is a ``StoreError``. A file is read once in
-    the life of the process, or ``again``.
+    A key that is named and unusable is a ``StoreError``. A file is read once, and
+    when it has changed, or ``again``.
     """
     text = os.environ.get(KEY_VARIABLE)
     if text is not None:
@@ -100,9 +100,12 @@ def named_key(*, again: bool = False) -> Key | None:
     path = _named_file()
     if path is None:
         return None
-    if again or path not in _read_before:
-        _read_before[path] = read_key_file(path)
-    return _read_before[path]
+    version = _version(path)
+    known = _read_before.get(path)
+    # A file that has gone leaves a running process its key; one that was replaced does not.
+    if known is None or again or (version != known[0] and path.exists()):
+        known = _read_before[path] = (version, read_key_file(path))
+    return known[1]
 
 
 def named_place() -> tuple[KeySource, str] | None:
@@ -168,15 +171,19 @@ def _named_file() -> Path | None:
     if KEY_FILE_VARIABLE in os.environ:
         return accounts.key_file()
     # Each record asks: an accounts file of thousands is not parsed each time.
-    path = paths.accounts_file()
-    try:
-        status = path.stat()
-    except OSError:
-        return accounts.key_file()
-    version = (path, status.st_mtime_ns, status.st_size, status.st_ino)
+    version = _version(paths.accounts_file())
     if version not in _named_before:
         _named_before[version] = accounts.key_file()
     return _named_before[version]
+
+
+def _version(path: Path) -> tuple[Path, int, int, int]:
+    """Return what changes with a file's content, as far as the file system tells."""
+    try:
+        status = path.stat()
+    except OSError:
+        return (path, 0, 0, 0)
+    return (path, status.st_mtime_ns, status.st_size, status.st_ino)
 
 
 def _from_base64(text: str) -> bytes | None:

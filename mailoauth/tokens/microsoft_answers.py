@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from mailoauth.accounts import Account
 
 TEXT_LIMIT = 300
+#: What a service says in words is shorter, but for addresses and GUIDs.
+_SECRET_LENGTH = 24
 #: Errors after which a person must sign in again, where the AADSTS number is unknown.
 _INTERACTIVE = frozenset(
     {"invalid_grant", "interaction_required", "login_required", "consent_required"}
@@ -43,6 +45,8 @@ _DROPPED = frozenset(
         "refresh_on",
     }
 )
+_LONG_WORD = re.compile(r"[^\s'\"()<>,;]{24,}")
+_GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _REASONS: tuple[tuple[SignInFailure, re.Pattern[str]], ...] = (
     ("denied", re.compile(r"\b(access_denied AADSTS65004|authorization_declined|AADSTS65004)\b")),
     ("consent", re.compile(r"\b(consent_required|AADSTS(65001|90094|90095))\b")),
@@ -87,10 +91,23 @@ def read(answer: Mapping[str, Any]) -> Said:
 
 
 def printable(text: str) -> str:
-    """Return the text without control characters and not too long; it is not ours."""
+    """Return the text without control characters and not too long; it is not ours.
+
+    What looks like a token, a code or a secret is left out: a service may repeat
+    what it was sent, and this text is logged and shown.
+    """
+    text = _LONG_WORD.sub(_without_secret, text)
     clean = "".join(character if character.isprintable() else " " for character in text)
     clean = " ".join(clean.split())
     return clean if len(clean) <= TEXT_LIMIT else f"{clean[: TEXT_LIMIT - 3]}..."
+
+
+def _without_secret(word: re.Match[str]) -> str:
+    address, _, _ = word[0].partition("?")
+    if "://" in address:
+        return address
+    plain = _GUID.sub("", word[0])
+    return "***" if len(plain) >= _SECRET_LENGTH and re.search(r"\d", plain) else word[0]
 
 
 def refresh_failure(answer: Mapping[str, Any], account: Account) -> MailOAuthError:

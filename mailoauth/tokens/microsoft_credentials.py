@@ -58,8 +58,9 @@ def read_credential(account: Account) -> str | dict[str, str] | None:
     secret = None
     if account.client_secret_file is not None:
         try:
-            secret = account.client_secret_file.read_text(encoding="utf-8").strip()
-        except (OSError, ValueError) as exc:
+            # Latin-1 cannot fail: the error of a decoder would hold the secret.
+            secret = account.client_secret_file.read_text(encoding="latin-1").strip()
+        except OSError as exc:
             raise _unusable(account, f"its file {account.client_secret_file}", exc) from exc
     elif account.client_secret_env is not None:
         secret = os.environ.get(account.client_secret_env, "").strip()
@@ -79,7 +80,7 @@ def _read_certificate(account: Account) -> dict[str, str]:
     file = account.certificate_file
     assert file is not None  # noqa: S101 - the caller has looked
     try:
-        text = file.read_text(encoding="utf-8")
+        text = file.read_text(encoding="latin-1")  # PEM is ASCII, and this cannot fail
         # Checks that both are there and belong together; MSAL would find out later.
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(file, password=lambda: "")
     except (OSError, ValueError) as exc:

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 #: Seconds for which a replacement that was refused too keeps others from refreshing.
 NOTE_LASTS: Final = 300.0
+#: Seconds in which a place that had a token replaced is expected to try the new one.
+_VERDICT: Final = 60.0
 
 
 class Notes:
@@ -53,9 +55,9 @@ class Notes:
             if not worked_here:
                 self._waiting.pop(place, None)
                 return False, None
-        elif self._replaced_in_vain(generation, place, now) or (
-            not worked_here and self._being_tried(generation, now)
-        ):
+        elif not worked_here and self._being_tried(generation, place, now):
+            return False, None
+        elif self._replaced_in_vain(generation, place, now):
             self._refused[place] = (generation, now)
             self._note = Note(generation, place, now)
             self._waiting.pop(place, None)
@@ -67,15 +69,15 @@ class Notes:
         before = self._refused.get(place)
         return before is not None and before[0] < generation and 0 <= now - before[1] < NOTE_LASTS
 
-    def _being_tried(self, generation: int, now: float) -> bool:
+    def _being_tried(self, generation: int, place: Place, now: float) -> bool:
         """Say whether the token replaces one that another place refused a moment ago.
 
         Else those that meet it between the refresh and that place's second refusal
         would each have it replaced again.
         """
         return any(
-            refused < generation and 0 <= now - time < NOTE_LASTS
-            for refused, time in list(self._waiting.values())
+            where != place and refused < generation and 0 <= now - time < _VERDICT
+            for where, (refused, time) in list(self._waiting.items())
         )
 
 

@@ -68,6 +68,12 @@ class TokenRecord:
             return "sign_in_required"
         return "ready" if self.lives(now) or self.refresh_token else "expired"
 
+    def _user_after(self, grant: Grant) -> str | None:
+        # A user may be renamed, but somebody else's name never takes the place.
+        oid = self.discovered.get("oid")
+        same = oid is not None and oid == grant.discovered.get("oid")
+        return (grant.username if same else None) or self.username or grant.username
+
     def renewed(self, grant: Grant, now: float, floor: int = 0) -> TokenRecord:
         """Return the record that follows a grant: new refresh token if there is one, else the old.
 
@@ -77,11 +83,15 @@ class TokenRecord:
             from_grant(grant, now, max(self.generation, floor) + 1),
             refresh_token=grant.refresh_token or self.refresh_token,
             scopes=grant.scopes or self.scopes,
-            username=self.username or grant.username,
+            username=self._user_after(grant),
             discovered={**self.discovered, **grant.discovered},
             extra={**self.extra, **grant.extra},
             unknown=self.unknown,
         )
+
+
+class DamagedRecord(StoreError):
+    """What opened with the key is not a token record; a sign-in may replace it."""
 
 
 def from_grant(grant: Grant, now: float, generation: int = 1) -> TokenRecord:
@@ -179,8 +189,8 @@ def _record(values: Mapping[str, Any]) -> TokenRecord:
     )
 
 
-def _damaged() -> StoreError:
-    return StoreError(
+def _damaged() -> DamagedRecord:
+    return DamagedRecord(
         "The token record opens with the key, but what is inside is not a token record.",
         remedy="Sign in again with `mailoauth login`, which replaces it.",
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
@@ -64,10 +65,13 @@ def token_source(
             else (_sources_elsewhere, id(store))
         )
         cache = sources.get((identity.key, place))
+        refresher = LazyRefresher(account, identity)
         if cache is None:
             cache = sources[identity.key, place] = TokenCache(
-                LazyRefresher(account, identity), store, min_remaining, account=account.name
+                refresher, store, min_remaining, account=account.name
             )
+        else:
+            cache.use(refresher)
         return cache
 
 
@@ -75,19 +79,20 @@ class LazyRefresher:
     """A refresher that loads its library at the first refresh, not before."""
 
     def __init__(self, account: Account, identity: Identity) -> None:
-        self._account = account
+        # The record's own client id, whatever the environment says by the time of a refresh.
+        self.account = replace(account, client_id=identity.client_id)
         self._refresher: Refresher | None = None
         self.identity = identity
 
     @property
     def durable(self) -> bool:
         """A person's sign-in must survive the process; an app can prove itself again."""
-        return self._account.sign_in == "user"
+        return self.account.sign_in == "user"
 
     def refresh(self, refresh_token: str | None, discovered: Mapping[str, str]) -> Grant:
         """Refresh with the library of the account's provider; blocks."""
         if self._refresher is None:
-            self._refresher = _refresher(self._account)
+            self._refresher = _refresher(self.account)
         return self._refresher.refresh(refresh_token, discovered)
 
 

@@ -199,6 +199,8 @@ def _cannot_open(record_key: str, parts: envelope.Envelope, reason: str) -> Stor
     else:
         written_with = f"key in the {written_with}"
         remedy = f"Set {KEY_VARIABLE} here to the value that it had then."
+    if "The keyring is locked" in reason or "The keyring did not answer" in reason:
+        remedy = f"Unlock it and try again. {remedy}"
     return StoreError(
         f"The token record {envelope.short(record_key)} was written with the {written_with} "
         f"(fingerprint {parts.fingerprint}). {reason}",

@@ -230,7 +230,8 @@ def _translated(error: BaseException, text: str) -> StoreError:
     kinds = {kind.__name__ for kind in type(error).__mro__}
     if "KeyringLocked" in kinds:
         return StoreError(
-            f"The keyring is locked: {text}.", remedy=f"Unlock it and try again. {KEEP_IN_A_FILE}"
+            f"The keyring is locked: {text.rstrip('.!')}.",
+            remedy=f"Unlock it and try again. {KEEP_IN_A_FILE}",
         )
     if "NoKeyringError" in kinds:
         return StoreError("There is no keyring that this process can use.", remedy=KEEP_IN_A_FILE)
