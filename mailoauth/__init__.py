@@ -45,8 +45,8 @@ if TYPE_CHECKING:
         Mailbox,
         Message,
         SendReceipt,
-        compose,
     )
+    from mailoauth.mail.compose import compose
     from mailoauth.session import AsyncMailbox, AsyncMailSession, Mailer, MailSession
     from mailoauth.tokens import (
         AccessToken,
@@ -73,7 +73,8 @@ _HOMES = {
         " FolderNotFound MailOAuthError MailboxUnavailable OutcomeUnknown RecipientsRefused"
         " SendingDisabled ServerError SignInFailed SignInRequired StoreError Throttled TokenRefused"
     ),
-    "mail": "Address AsyncMailer Attachment Mailbox Message SendReceipt compose",
+    "mail": "Address AsyncMailer Attachment Mailbox Message SendReceipt",
+    "mail.compose": "compose",  # at the room's door the module of that name would hide it
     "session": "AsyncMailSession AsyncMailbox MailSession Mailer",
     "tokens": (
         "AccessToken FileStore MemoryStore Refresher StaticToken TokenCache TokenSource TokenStore"

@@ -49,11 +49,19 @@ class Worker:
         loop = asyncio.get_running_loop()
         async with self._idle:
             done: asyncio.Future[R] = loop.create_future()
+            abandoned = threading.Event()
+
+            def job() -> None:
+                # One that waited behind another abandoned call is not begun at all.
+                if not abandoned.is_set():
+                    _run_job(loop, done, functools.partial(verb, *args, **options))
+
             self._start()
-            self._jobs.put(lambda: _run_job(loop, done, functools.partial(verb, *args, **options)))
+            self._jobs.put(job)
             try:
                 return await asyncio.shield(done)
             except asyncio.CancelledError:
+                abandoned.set()
                 done.add_done_callback(_look_at)
                 on_cancel()
                 raise

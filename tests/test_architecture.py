@@ -156,6 +156,7 @@ def test_what_the_door_names_is_there() -> None:
     for name in mailoauth.__all__:
         assert getattr(mailoauth, name) is not None
     assert mailoauth.__all__ == sorted(mailoauth.__all__)
+    assert callable(mailoauth.compose), "not the module of the same name"
     homes = {name for names in mailoauth._HOMES.values() for name in names.split()}
     assert homes == set(mailoauth.__all__)
     with pytest.raises(AttributeError, match="MailSesion"):

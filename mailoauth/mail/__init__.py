@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mailoauth.mail.compose import compose
     from mailoauth.mail.mailbox import Mailbox
     from mailoauth.mail.mailer import AsyncMailer, SendReceipt
     from mailoauth.mail.message import Address, Attachment, Message
@@ -22,7 +21,6 @@ _HOMES = {
     "OAuthBearer": "sasl",
     "SendReceipt": "mailer",
     "XOAuth2": "sasl",
-    "compose": "compose",
 }
 
 __all__ = [
@@ -35,7 +33,6 @@ __all__ = [
     "OAuthBearer",
     "SendReceipt",
     "XOAuth2",
-    "compose",
 ]
 
 if not TYPE_CHECKING:

@@ -32,7 +32,8 @@ Recipients = str | Address | Iterable[str | Address]
 #: A path, a name with bytes, an attachment of a received message, or an open binary file.
 AttachmentSource = str | os.PathLike[str] | tuple[str, bytes] | Attachment | IO[bytes]
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+# The last two are line breaks to Python's email package.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _HEADER_NAME = re.compile(r"[!-9;-~]+")
 _CONTENT_ID = re.compile(r"[^\s<>\x00-\x1f\x7f]+")
 # A part's type must fit its encoding, and attachments go in base64: RFC 2046
@@ -168,19 +169,25 @@ def _set_headers(message: EmailMessage, headers: Mapping[str, str]) -> None:
 
 def _checked(what: str, value: str) -> str:
     """Return a value of one line; a line break in it would begin another header."""
-    if not isinstance(value, str):
-        raise ConfigError(f"{what} is a text, not a {type(value).__name__}.")
-    if _CONTROL.search(value):
-        raise ConfigError(f"{what} contains a line break or another control character.")
     _encoded(what, value)
+    if _CONTROL.search(value):
+        raise ConfigError(
+            f"{what} contains a line break or another control character.",
+            remedy='Nothing was sent. Take it out, for example with " ".join(value.split()).',
+        )
     return value
 
 
 def _encoded(what: str, value: str) -> bytes:
+    if not isinstance(value, str):
+        raise ConfigError(f"{what} is a text, but was given as {type(value).__name__}.")
     try:
         return value.encode()
     except UnicodeEncodeError as exc:
-        raise ConfigError(f"{what} contains a character that is not text.") from exc
+        raise ConfigError(
+            f"{what} contains a character that is not text.",
+            remedy="Decode it with the encoding that it was written in.",
+        ) from exc
 
 
 def _domain(author: list[Address]) -> str:
@@ -229,6 +236,8 @@ def _load(source: AttachmentSource) -> tuple[str, bytes, tuple[str, str]]:
         case (str() as name, bytes() | bytearray() | memoryview() as data):
             content = bytes(data)
         case str() | os.PathLike():
+            if not str(source):
+                raise ConfigError("The path of an attachment is empty, so nothing was sent.")
             path = Path(source)
             name, content = path.name, _read(path)
         case _:
@@ -241,7 +250,12 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except FileNotFoundError as exc:
-        raise ConfigError(f"There is no file {path} to attach.") from exc
+        raise ConfigError(
+            f"There is no file {path} to attach, so nothing was sent.",
+            remedy=""
+            if path.is_absolute()
+            else f"A path that is not absolute begins at {Path.cwd()}.",
+        ) from exc
     except IsADirectoryError as exc:
         raise ConfigError(
             f"{path} is a folder and cannot be attached.", remedy="Attach its files, or an archive."
@@ -249,7 +263,10 @@ def _read(path: Path) -> bytes:
     except (OSError, ValueError) as exc:
         if path.is_dir():  # Windows says "permission denied"
             raise ConfigError(f"{path} is a folder and cannot be attached.") from exc
-        raise ConfigError(f"{path!s} cannot be attached: {exc}.") from exc
+        raise ConfigError(
+            f"{str(path)!r} cannot be attached: {getattr(exc, 'strerror', None) or exc}.",
+            remedy="Nothing was sent. Check the path and who may read the file.",
+        ) from exc
 
 
 def _read_open_file(file: Any) -> tuple[str, bytes]:
@@ -258,7 +275,7 @@ def _read_open_file(file: Any) -> tuple[str, bytes]:
         content = file.read()
     if not isinstance(content, (bytes, bytearray)):
         raise ConfigError(
-            f"A {type(file).__name__} cannot be attached.",
+            f"An object of type {type(file).__name__} cannot be attached.",
             remedy="Give a path, a name with bytes, or a file opened in binary mode.",
         )
     name = getattr(file, "name", "")

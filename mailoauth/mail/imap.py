@@ -10,41 +10,55 @@ import contextlib
 import functools
 import imaplib
 import logging
-import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import imapclient
 from imapclient import exceptions as imapclient_errors
 
 from mailoauth.diagnosis import diagnose
-from mailoauth.errors import ConnectionFailed, FolderNotFound, MailOAuthError, TokenRefused
-from mailoauth.mail.refusal import refusal_error
+from mailoauth.errors import (
+    ConnectionFailed,
+    FolderNotFound,
+    MailboxUnavailable,
+    MailOAuthError,
+    ServerError,
+    Throttled,
+    TokenRefused,
+)
+from mailoauth.mail.refusal import one_line, refusal_error
+from mailoauth.mail.replies import bye_text, forget_data, is_not_imap, reply_text
 from mailoauth.mail.sasl import mechanism
 from mailoauth.mail.wire import SecureWire
 from mailoauth.network import Deadline, translate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from mailoauth.accounts import Endpoint
+    from mailoauth.accounts import Account, Endpoint
+    from mailoauth.diagnosis import Diagnosis
     from mailoauth.mail.criteria import Search
-    from mailoauth.mail.sasl import MechanismName
+    from mailoauth.mail.sasl import Mechanism, MechanismName
 
 _logger = logging.getLogger("mailoauth.mail")
 
 # imapclient's own loggers show commands with all that is in them, and whole
 # messages; a user who wants that can set their level after importing this.
-for _name in ("imapclient.imapclient", "imapclient.imaplib"):
+for _name in ("imapclient.imapclient", "imapclient.imaplib", "imapclient.util"):
     logging.getLogger(_name).setLevel(logging.CRITICAL + 1)
 
 #: What FETCH is asked for: the message whole, without marking it (RFC 9051 section 6.4.5).
 _WHOLE = ("FLAGS", "INTERNALDATE", "RFC822.SIZE", "BODY.PEEK[]")
 
-
-# How imaplib and our wire begin when they end a connection because of what came on it.
-_NOT_IMAP = re.compile(
-    r"(command: \w+ => )?(unexpected (tagged )?response: |a line without an end|a literal of )"
+#: What imaplib, imapclient and we raise on an answer that is not IMAP.
+_PARSING = (
+    AssertionError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+    imapclient_errors.ProtocolError,
 )
 
 
@@ -53,12 +67,18 @@ class LineLost(ConnectionFailed):
 
     bye: str = ""
 
+    @property
+    def diagnosis(self) -> Diagnosis:
+        """What the server meant."""
+        return diagnose(self.bye, protocol="imap")
+
 
 class Selected(NamedTuple):
     """A folder that was opened, by its name and UIDVALIDITY (RFC 9051 section 2.3.1.1)."""
 
     folder: str
     uid_validity: int
+    read_only: bool = False
 
 
 class Fetched(NamedTuple):
@@ -80,21 +100,24 @@ class ImapConnection:
 
     def __init__(
         self,
-        endpoint: Endpoint,
+        account: Account,
+        mailbox: str,
         *,
-        ca_file: Path | None,
-        account: str,
         timeout: float,
         deadline: Deadline,
         on_start: Callable[[SecureWire], None],
     ) -> None:
-        self.endpoint = endpoint
-        self.account = account
+        self.endpoint = account.imap
+        self.account = account.name
+        self._user = account.user or account.name
+        self._mailbox = mailbox
         self.selected: Selected | None = None
         self.usable = True
         self._just_selected = False
         with self._translated("CONNECT"):
-            self._client = _Client(endpoint, ca_file, timeout, deadline, on_start)
+            self._client = _Client(
+                self.endpoint, account.provider.ca_file, timeout, deadline, on_start
+            )
         self._client.normalise_times = False  # aware times, not the machine's local ones
 
     @property
@@ -119,10 +142,19 @@ class ImapConnection:
                 account=self.account,
             )
         try:
-            with self._translated("AUTHENTICATE", user=user):
-                self._client.sasl_login(exchange.name, exchange.answer)
-        except TokenRefused as refused:
-            refused.detail = dict(exchange.refusal)
+            with self._translated("AUTHENTICATE"):
+                self._authenticate(exchange)
+        except MailOAuthError as error:
+            exchange.redact_error(error)
+            if isinstance(error, TokenRefused):
+                error.detail = dict(exchange.refusal)
+            raise
+
+    def _authenticate(self, exchange: Mechanism) -> None:
+        try:
+            self._client.sasl_login(exchange.name, exchange.answer)
+        except Exception as exc:
+            exchange.redact_error(exc)  # before anybody logs it
             raise
 
     def touch(self) -> None:
@@ -133,12 +165,19 @@ class ImapConnection:
             else:
                 self._client.list_folders("", "")
 
-    def select(self, folder: str, *, writable: bool = True) -> Selected:
-        """Open a folder; ``FolderNotFound`` if there is none of that name."""
+    def select(self, folder: str) -> Selected:
+        """Open a folder, if only for reading; ``FolderNotFound`` if there is none of that name."""
         self.selected = None
+        read_only = False
         with self._translated("SELECT", folder=folder):
-            answer = self._client.select_folder(folder, readonly=not writable)
-        self.selected = Selected(folder, int(answer.get(b"UIDVALIDITY", 0)))
+            try:
+                answer = self._client.select_folder(folder)
+            except imaplib.IMAP4.readonly:
+                # The folder is open, but imaplib takes a user without the right to
+                # write for a broken connection; EXAMINE says the same without that.
+                read_only = True
+                answer = self._client.select_folder(folder, readonly=True)
+            self.selected = Selected(folder, int(answer.get(b"UIDVALIDITY", 0)), read_only)
         self._just_selected = True
         return self.selected
 
@@ -150,36 +189,51 @@ class ImapConnection:
                 # (RFC 9051 section 7.4.1); Dovecot announces it after the SEARCH.
                 self._client.noop()
             self._just_selected = False
-            return sorted(self._client.search(search.criteria, search.charset))
+            return sorted(self._search(search))
+
+    def _search(self, search: Search) -> list[int]:
+        try:
+            found: list[int] = self._client.search(search.criteria, search.charset)
+            return found
+        except imapclient_errors.InvalidCriteriaError as exc:
+            # It repeats the criteria, which name correspondents and subjects: what is
+            # underneath is raised alone, and outside, or this one would be in its chain.
+            refusal = exc.__context__
+        raise refusal or imaplib.IMAP4.error("SEARCH command error: BAD [b'']")
 
     def sizes(self, uids: Sequence[int]) -> dict[int, int]:
         """Return what the server says the messages' sizes are; Outlook only estimates."""
         with self._translated("FETCH"):
             answer = self._client.fetch(uids, ["RFC822.SIZE"])
-        return {uid: int(items.get(b"RFC822.SIZE") or 0) for uid, items in answer.items()}
+            return {uid: int(items.get(b"RFC822.SIZE") or 0) for uid, items in answer.items()}
 
-    def fetch(self, uids: Sequence[int]) -> Iterator[Fetched]:
+    def fetch(self, uids: Sequence[int]) -> list[Fetched]:
         """Return the messages of these UIDs that still exist, in the order asked for."""
         with self._translated("FETCH"):
             answer = self._client.fetch(uids, list(_WHOLE))
-        for uid in uids:
-            # pop: a batch may be large, and the caller keeps what it needs.
-            items = answer.pop(uid, None)
-            raw = items.get(b"BODY[]") if items else None
-            if items is None or not isinstance(raw, bytes):
-                continue
-            flags = items.get(b"FLAGS") or ()
-            yield Fetched(
-                uid,
-                raw,
-                tuple(flag.decode("ascii", "replace") for flag in flags),
-                items.get(b"INTERNALDATE"),
-                items.get(b"RFC822.SIZE"),
-            )
+            return [
+                _fetched(uid, items, raw)
+                for uid in uids
+                if (items := answer.get(uid)) and (raw := self._body(uid, items)) is not None
+            ]
+
+    def _body(self, uid: int, items: Mapping[bytes, Any]) -> bytes | None:
+        raw = items.get(b"BODY[]")
+        if isinstance(raw, bytes):
+            return raw
+        _logger.warning("%s has no body for the message with UID %d: left out", self.place, uid)
+        return None
 
     def store(self, uids: Iterable[int], flags: Sequence[str], *, add: bool) -> None:
         """Add or remove flags; harmless to repeat."""
         self._just_selected = False
+        if self.selected is not None and self.selected.read_only:
+            raise MailboxUnavailable(
+                f'{self.endpoint.host} opens the folder "{self.selected.folder}" of '
+                f"{self._mailbox} for reading only, so nothing can be marked in it.",
+                remedy="Ask its owner or an administrator for the right to change it.",
+                account=self.account,
+            )
         verb = self._client.add_flags if add else self._client.remove_flags
         with self._translated("STORE"):
             verb(list(uids), list(flags), silent=True)
@@ -207,7 +261,7 @@ class ImapConnection:
         self._client.wire.shut()
 
     @contextlib.contextmanager
-    def _translated(self, command: str, *, folder: str = "", user: str = "") -> Iterator[None]:
+    def _translated(self, command: str, *, folder: str = "") -> Iterator[None]:
         try:
             yield
         except MailOAuthError as error:  # a deadline, or the wire's own
@@ -218,28 +272,32 @@ class ImapConnection:
             if not _is_refusal(exc):
                 self.usable = False
                 raise self._lost(exc, command) from exc
-            raise self._refused(exc, command, folder, user) from exc
+            raise self._refused(exc, command, folder) from exc
         except imaplib.IMAP4.error as exc:
-            raise self._refused(exc, command, folder, user) from exc
+            raise self._refused(exc, command, folder) from exc
         except OSError as exc:
             self.usable = False
             if command != "CONNECT" and not isinstance(exc, TimeoutError):
                 raise self._lost(exc, command) from exc
             raise translate(exc, what=self.place, account=self.account) from exc
-        except (ValueError, LookupError, TypeError, imapclient_errors.ProtocolError) as exc:
-            # What imaplib and imapclient raise on an answer that is not IMAP.
+        except _PARSING as exc:
             self.usable = False
+            forget_data(exc)
             raise self._not_imap(command) from exc
         except BaseException:
             # Ctrl-C in the middle of an answer: the rest of it is still on the line.
             self.usable = False
             raise
 
-    def _lost(self, exc: BaseException, command: str) -> ConnectionFailed:
-        if _NOT_IMAP.match(str(exc)):
+    def _lost(self, exc: BaseException, command: str) -> MailOAuthError:
+        not_imap = is_not_imap(str(exc))
+        forget_data(exc)
+        if not_imap:
             return self._not_imap(command)
         bye = self._bye()
-        said = f' and said "{bye}"' if bye else ""
+        if diagnose(bye, protocol="imap").category == "throttled":
+            return self._error(f"BYE {bye}")
+        said = f' and said "{one_line(bye)}"' if bye else ""
         error = LineLost(
             f"{self.place} ended the connection{said}.",
             remedy="Try again.",
@@ -259,32 +317,41 @@ class ImapConnection:
         client = getattr(self, "_client", None)
         if client is None:
             return ""
-        lines = client.wire.untagged_responses.get("BYE") or []
-        return b" ".join(line for line in lines if isinstance(line, bytes)).decode(
-            "ascii", "replace"
-        )
+        return bye_text(client.wire.untagged_responses.get("BYE"))
 
-    def _refused(self, exc: BaseException, command: str, folder: str, user: str) -> MailOAuthError:
-        reply = _reply(exc, command)
-        _logger.debug("%s refused %s: %s", self.place, command, reply)
+    def _refused(self, exc: BaseException, command: str, folder: str) -> MailOAuthError:
+        reply = reply_text(exc, command)
+        _logger.debug("%s refused %s: %s", self.place, command, one_line(reply))
+        error = self._error(reply, signing_in=command == "AUTHENTICATE")
         if command == "CONNECT":
             self.usable = False
-        error = refusal_error(
-            reply,
-            diagnose(reply, protocol="imap"),
-            who=user or self.account,
-            server=self.endpoint.host,
-            account=self.account,
-            signing_in=command == "AUTHENTICATE",
-        )
-        if folder and type(error).__name__ == "ServerError":
+            if not isinstance(error, Throttled):
+                return ConnectionFailed(
+                    f"{self.place} does not let anybody in just now ({one_line(reply)}).",
+                    remedy="Try again later.",
+                    account=self.account,
+                )
+        if folder and isinstance(error, ServerError) and _about_the_folder(reply, error):
             return FolderNotFound(
-                f'{self.endpoint.host} does not open the folder "{folder}" ({reply}).',
+                f'{self.endpoint.host} does not open the folder "{folder}" of {self._mailbox} '
+                f"({one_line(reply).rstrip('.')}).",
                 text=reply,
-                remedy="Check its name with `mailoauth folders`; names of subfolders are whole paths.",
+                diagnosis=error.diagnosis,
+                remedy="Check its name; the name of a subfolder is its whole path.",
                 account=self.account,
             )
         return error
+
+    def _error(self, reply: str, *, signing_in: bool = False) -> MailOAuthError:
+        return refusal_error(
+            reply,
+            diagnose(reply, protocol="imap"),
+            who=self._mailbox,
+            user=self._user,
+            server=self.endpoint.host,
+            account=self.account,
+            signing_in=signing_in,
+        )
 
 
 class _Client(imapclient.IMAPClient):  # type: ignore[misc] # imapclient has no types
@@ -316,12 +383,19 @@ def _is_refusal(exc: BaseException) -> bool:
     )
 
 
-def _reply(exc: BaseException, command: str) -> str:
-    """Return the server's own words, with NO or BAD in front where imaplib dropped it."""
-    text = str(exc)
-    for opening in (f"{command} failed: ", f"{command.lower()} failed: "):
-        text = text.removeprefix(opening)
-    if "BAD [" in text:  # imaplib's "AUTHENTICATE command error: BAD [b'...']"
-        inner = text.partition("BAD [")[2].rstrip("]")
-        return f"BAD {inner.strip().strip(chr(39)).removeprefix('b' + chr(39))}"
-    return f"NO {text}" if command == "AUTHENTICATE" else text
+def _about_the_folder(reply: str, error: ServerError) -> bool:
+    known = error.diagnosis
+    if known is not None and known.category != "unknown":
+        return known.subject == "folder"
+    return not reply.startswith("BAD ")  # a tagged NO to SELECT (RFC 9051 section 6.3.2)
+
+
+def _fetched(uid: int, items: Mapping[bytes, Any], raw: bytes) -> Fetched:
+    flags = items.get(b"FLAGS") or ()
+    return Fetched(
+        uid,
+        raw,
+        tuple(flag.decode("ascii", "replace") for flag in flags),
+        items.get(b"INTERNALDATE"),
+        items.get(b"RFC822.SIZE"),
+    )

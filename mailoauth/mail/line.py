@@ -12,7 +12,6 @@ import os
 import threading
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from mailoauth.diagnosis import diagnose
 from mailoauth.errors import (
     ConcurrentUse,
     ConnectionFailed,
@@ -69,14 +68,20 @@ class ImapLine:
         self._interrupted = False
 
     def run(
-        self, folder: str, verb: Callable[[ImapConnection], T], *, validity: int | None = None
+        self,
+        folder: str,
+        verb: Callable[[ImapConnection], T],
+        *,
+        validity: int | None = None,
+        deadline: Deadline | None = None,
     ) -> T:
         """Run a harmless command in a folder, once more on a new connection if the line was lost.
 
         ``validity`` is the UIDVALIDITY that the UIDs in it belong to: if the folder has
-        another one by now the command is not run.
+        another one by now the command is not run. ``deadline`` is the one of the verb
+        that this command is a part of, as :meth:`begin` gave it.
         """
-        deadline = self._begin()
+        deadline = deadline or self.begin()
         try:
             return self._run(folder, verb, deadline, validity)
         except LineLost as lost:
@@ -135,7 +140,9 @@ class ImapLine:
         else:
             connection.close()
 
-    def _begin(self) -> Deadline:
+    def begin(self) -> Deadline:
+        """Return the deadline of a verb that begins now; ``ConcurrentUse`` from elsewhere."""
+        self._interrupted = False  # before closed is looked at: close() sets it after that
         if self.closed:
             raise ConnectionFailed(
                 f"The session of {self.address} is closed.",
@@ -152,7 +159,6 @@ class ImapLine:
                 remedy="Open a session in each; sessions with the same account share its token.",
                 account=self.account.name,
             )
-        self._interrupted = False
         return Deadline(self._deadline)
 
     def _open(
@@ -164,7 +170,7 @@ class ImapLine:
         connection.bound(deadline)
         selected = connection.selected
         if selected is None or selected.folder != folder:
-            selected = self._select(connection, folder)
+            connection, selected = self._select(connection, folder, deadline)
         if validity is not None and selected.uid_validity != validity:
             raise ConnectionFailed(
                 f'The folder "{folder}" of {self.address} was rebuilt on the server (its '
@@ -175,12 +181,16 @@ class ImapLine:
             )
         return connection
 
-    def _select(self, connection: ImapConnection, folder: str) -> Selected:
+    def _select(
+        self, connection: ImapConnection, folder: str, deadline: Deadline
+    ) -> tuple[ImapConnection, Selected]:
         try:
-            return connection.select(folder)
+            return connection, connection.select(folder)
         except LineLost as lost:
-            fresh = self._connect(folder, Deadline(self._deadline), lost)
-            return fresh.selected or fresh.select(folder)
+            if self._interrupted:
+                raise
+            fresh = self._connect(folder, deadline, lost)
+            return fresh, fresh.selected or fresh.select(folder)
 
     def _connect(self, folder: str, deadline: Deadline, lost: LineLost | None) -> ImapConnection:
         source = self._source()
@@ -192,7 +202,9 @@ class ImapLine:
             self._token = token
             try:
                 return self._sign_in(token, folder, deadline)
-            except MailboxUnavailable:
+            except MailboxUnavailable as error:
+                if "not connected" not in error.text:
+                    raise
                 # "Authenticated but not connected": sometimes only the server behind
                 # the front end was away, so one new connection, with the same token.
                 _logger.info("%s is not connected, trying one new connection", self.address)
@@ -210,7 +222,7 @@ class ImapLine:
         token = self._token
         if lost is None or token is None:
             return None
-        diagnosis = diagnose(lost.bye, protocol="imap")
+        diagnosis = lost.diagnosis
         if diagnosis.category != "stale_token":
             _logger.info("%s: reconnecting: %s", self.address, lost.message)
             return None
@@ -219,7 +231,9 @@ class ImapLine:
             lost.message,
             reply=lost.bye,
             diagnosis=diagnosis,
-            remedy=remedy_of(diagnosis, user=self.account.name, mailbox=self.address),
+            remedy=remedy_of(
+                diagnosis, user=self.account.user or self.account.name, mailbox=self.address
+            ),
             account=self.account.name,
         )
         return judge(source, token, place, error)
@@ -227,9 +241,8 @@ class ImapLine:
     def _sign_in(self, token: AccessToken, folder: str, deadline: Deadline) -> ImapConnection:
         """Connect, authenticate, and open the folder: only that shows that the sign-in holds."""
         connection = ImapConnection(
-            self.account.imap,
-            ca_file=self.account.provider.ca_file,
-            account=self.account.name,
+            self.account,
+            self.address,
             timeout=self._timeout,
             deadline=deadline,
             on_start=self._watch_wire,
@@ -249,13 +262,16 @@ class ImapLine:
         try:
             connection.select(folder)
         except FolderNotFound:
-            # The mailbox answers; the caller will hear of the folder from its own SELECT.
-            return
+            # The caller will hear of the folder from its own SELECT; whether the mailbox
+            # answers shows now.
+            connection.touch()
         except LineLost as lost:
-            diagnosis = diagnose(lost.bye, protocol="imap")
-            if diagnosis.category == "stale_token":
+            if lost.diagnosis.category == "stale_token":
                 raise TokenRefused(
-                    lost.message, reply=lost.bye, diagnosis=diagnosis, account=self.account.name
+                    lost.message,
+                    reply=lost.bye,
+                    diagnosis=lost.diagnosis,
+                    account=self.account.name,
                 ) from lost
             raise
 

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import logging
 from typing import TYPE_CHECKING, Self, TypeVar, Unpack
+from weakref import WeakSet
 
 from mailoauth.accounts import load_account
+from mailoauth.checks import check_address, check_folder, check_seconds
 from mailoauth.errors import ConfigError, MailOAuthError
 from mailoauth.mail import criteria
 from mailoauth.mail.line import ImapLine
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from mailoauth.mail.criteria import Criteria, Search
     from mailoauth.mail.imap import ImapConnection
     from mailoauth.mail.message import Message
+    from mailoauth.network import Deadline
     from mailoauth.tokens.token import TokenSource
 
 _logger = logging.getLogger("mailoauth.mail")
@@ -59,13 +62,15 @@ class Mailbox:
         deadline: float | None = None,
     ) -> None:
         self.account = load_account(account) if isinstance(account, str) else account
-        self.address = mailbox or self.account.address
+        check_address("mailbox", mailbox)
+        check_seconds(timeout=timeout, deadline=deadline)
+        self.address = self.account.address if mailbox is None else mailbox
         self._line = ImapLine(
             self.account, self.address, tokens=tokens, timeout=timeout, deadline=deadline
         )
-        self._validities: dict[str, int] = {}
         self._marks = Marks()
-        self._iterators: set[MessageIterator] = set()
+        # Weak: a loop that was left needs no settling, and its messages no memory.
+        self._iterators: WeakSet[MessageIterator] = WeakSet()
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.address!r})"
@@ -169,52 +174,45 @@ class Mailbox:
         if hurried:
             self._line.hurry()
         for iterator in list(self._iterators):
-            iterator.close()
+            iterator.settle()
         try:
             if not self._line.closed:
-                self.write_marks()
-        except MailOAuthError as error:
-            if not failed:
-                raise
-            _logger.warning("messages of %s could not be marked as seen: %s", self.address, error)
+                self._write_all_marks(failed=failed)
         finally:
             self._line.hang_up()
             self._line.close()
 
     # What the iterators need.
 
+    def begin(self) -> Deadline:
+        """Return the deadline of a verb that begins now; see ``ImapLine.begin``."""
+        return self._line.begin()
+
     def in_folder(
-        self, folder: str, verb: Callable[[ImapConnection], T], *, validity: int | None = None
+        self,
+        folder: str,
+        verb: Callable[[ImapConnection], T],
+        *,
+        validity: int | None = None,
+        deadline: Deadline | None = None,
     ) -> T:
         """Run a harmless command in a folder; see ``ImapLine.run``."""
-        return self._line.run(folder, verb, validity=validity)
-
-    def validity(self, folder: str) -> int:
-        """Return the folder's UIDVALIDITY, opening it if need be."""
-        validity = self.in_folder(
-            folder,
-            lambda connection: connection.selected.uid_validity if connection.selected else 0,
-        )
-        self._validities[folder] = validity
-        return validity
+        return self._line.run(folder, verb, validity=validity, deadline=deadline)
 
     def mark_later(self, folder: str, validity: int, uid: int) -> None:
         """Mark a message with the next batch, at the end of the loop, or of the session."""
         self._marks.add(folder, validity, uid)
 
-    def write_marks(self) -> None:
-        """Mark what was put off."""
-        while (batch := self._marks.take()) is not None:
-            folder, validity, uids = batch
+    def write_marks(
+        self, folder: str, validity: int | None = None, deadline: Deadline | None = None
+    ) -> None:
+        """Mark what was put off in a folder; kept for another try where that fails."""
+        while (batch := self._marks.take(folder, validity)) is not None:
             try:
-                self._set_flags(folder, validity, uids, "\\Seen", add=True)
+                self._set_flags(batch.folder, batch.validity, batch.uids, deadline=deadline)
             except BaseException:
                 self._marks.put_back(batch)
                 raise
-
-    def forget(self, iterator: MessageIterator) -> None:
-        """Drop an iterator that has ended."""
-        self._iterators.discard(iterator)
 
     # Inside.
 
@@ -227,6 +225,7 @@ class Mailbox:
         limit: int | None,
         newest_first: bool,
     ) -> MessageIterator:
+        check_folder(folder)
         iterator = MessageIterator(
             self,
             search,
@@ -248,20 +247,46 @@ class Mailbox:
                 remedy="Give messages that unseen() or search() returned.",
                 account=self.account.name,
             )
-        for folder in dict.fromkeys(message.folder for message in many):
-            uids = [message.uid for message in many if message.folder == folder]
-            self._set_flags(folder, self._validities.get(folder), uids, flag, add=add)
+        places = dict.fromkeys((message.folder, message.uid_validity) for message in many)
+        for folder, validity in places:
+            uids = [one.uid for one in many if (one.folder, one.uid_validity) == (folder, validity)]
+            self._set_flags(folder, validity, uids, flag, add=add)
             if flag == "\\Seen":
                 # What the caller decided by hand is not decided again by the loop.
-                self._marks.discard(folder, uids)
-                for iterator in self._iterators:
-                    iterator.leave(folder, uids)
+                self._marks.discard(folder, validity, uids)
+                for iterator in list(self._iterators):
+                    iterator.leave(folder, validity, uids)
 
     def _set_flags(
-        self, folder: str, validity: int | None, uids: list[int], flag: str, *, add: bool
+        self,
+        folder: str,
+        validity: int,
+        uids: list[int],
+        flag: str = "\\Seen",
+        *,
+        add: bool = True,
+        deadline: Deadline | None = None,
     ) -> None:
         self.in_folder(
             folder,
             lambda connection: connection.store(uids, [flag], add=add),
             validity=validity,
+            deadline=deadline,
         )
+
+    def _write_all_marks(self, *, failed: bool) -> None:
+        """Mark what is left, in every folder that lets us; raise the first failure, if any."""
+        first: MailOAuthError | None = None
+        for folder in self._marks.folders():
+            try:
+                self.write_marks(folder)
+            except MailOAuthError as error:
+                first = first or error
+                _logger.warning(
+                    "messages in %s of %s could not be marked as seen: %s",
+                    folder,
+                    self.address,
+                    error,
+                )
+        if first is not None and not failed:
+            raise first

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
 from mailoauth.accounts import load_account
+from mailoauth.checks import check_address, check_seconds
 from mailoauth.errors import (
     ConcurrentUse,
     ConfigError,
@@ -76,7 +77,9 @@ class AsyncMailer:
         deadline: float | None = None,
     ) -> None:
         self.account = load_account(account) if isinstance(account, str) else account
-        self.address = mailbox or self.account.address
+        check_address("mailbox", mailbox)
+        check_seconds(timeout=timeout, deadline=deadline)
+        self.address = self.account.address if mailbox is None else mailbox
         self._tokens = tokens
         self._timeout = timeout
         self._deadline = deadline
@@ -205,11 +208,18 @@ class AsyncMailer:
     def _composed(
         self, message: EmailMessage | bytes | None, parts: dict[str, Any]
     ) -> EmailMessage | bytes:
+        from email import message as standard  # noqa: PLC0415 - email is slow to import
+
         if message is None:
             return compose(**{"sender": self.address, **parts})
         if parts:
             raise ConfigError(
                 f"send() takes either a message or keywords, not both ({', '.join(sorted(parts))})."
+            )
+        if not isinstance(message, standard.Message | bytes | bytearray | memoryview):
+            raise ConfigError(
+                f"send() takes an email.message.Message or bytes, not {type(message).__name__}.",
+                remedy="Give text=... for a text, and .raw of a message that was read.",
             )
         return message
 
@@ -273,13 +283,7 @@ class AsyncMailer:
         self, token: AccessToken, user: str, deadline: Deadline
     ) -> SubmissionConnection:
         self._token = token
-        connection = SubmissionConnection(
-            self.account.smtp,
-            ca_file=self.account.provider.ca_file,
-            account=self.account.name,
-            timeout=self._timeout,
-            deadline=deadline,
-        )
+        connection = SubmissionConnection(self.account, timeout=self._timeout, deadline=deadline)
         try:
             await connection.connect()
             await connection.sign_in(self.account.provider.sasl, user, token.value)

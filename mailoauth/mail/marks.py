@@ -22,31 +22,30 @@ class Marks:
     def __init__(self) -> None:
         self._uids: dict[tuple[str, int], list[int]] = {}
 
-    @property
-    def waiting(self) -> int:
-        """How many there are."""
-        return sum(len(uids) for uids in self._uids.values())
-
     def add(self, folder: str, validity: int, uid: int) -> None:
         """Put one off."""
         self._uids.setdefault((folder, validity), []).append(uid)
 
-    def discard(self, folder: str, uids: Iterable[int]) -> None:
+    def discard(self, folder: str, validity: int, uids: Iterable[int]) -> None:
         """Drop messages that are being marked or unmarked by hand."""
         by_hand = set(uids)
-        for (where, _), waiting in self._uids.items():
-            if where == folder:
-                waiting[:] = [uid for uid in waiting if uid not in by_hand]
+        waiting = self._uids.get((folder, validity), [])
+        waiting[:] = [uid for uid in waiting if uid not in by_hand]
 
-    def take(self) -> Batch | None:
-        """Return the next folder's messages, None when nothing waits."""
+    def folders(self) -> list[str]:
+        """Return where messages wait."""
+        return list(dict.fromkeys(folder for folder, _ in self._uids))
+
+    def take(self, folder: str, validity: int | None = None) -> Batch | None:
+        """Return a folder's messages, of one validity where that is given; None if none wait."""
         for key in list(self._uids):
-            uids = self._uids.pop(key)
-            if uids:
-                return Batch(*key, uids)
+            if key[0] == folder and validity in {None, key[1]}:
+                uids = self._uids.pop(key)
+                if uids:
+                    return Batch(*key, uids)
         return None
 
     def put_back(self, batch: Batch) -> None:
         """Keep a batch that could not be written."""
-        for uid in batch.uids:
-            self.add(batch.folder, batch.validity, uid)
+        waiting = self._uids.setdefault((batch.folder, batch.validity), [])
+        waiting[:0] = batch.uids

@@ -95,6 +95,7 @@ class _Origin:
     flags: tuple[str, ...]
     internal_date: datetime | None
     size: int
+    uid_validity: int = 0
 
 
 class Message:
@@ -122,6 +123,7 @@ class Message:
         flags: Iterable[str] = (),
         internal_date: datetime | None = None,
         size: int | None = None,
+        uid_validity: int = 0,
     ) -> Message:
         """View bytes as a message.
 
@@ -132,7 +134,7 @@ class Message:
             internal_date = internal_date.replace(tzinfo=UTC)
         raw = bytes(raw)
         size = len(raw) if size is None else size
-        return cls(raw, _Origin(uid, folder, tuple(flags), internal_date, size))
+        return cls(raw, _Origin(uid, folder, tuple(flags), internal_date, size, uid_validity))
 
     def __repr__(self) -> str:
         # Correspondents and subjects are private, and reprs end up in logs.
@@ -148,6 +150,11 @@ class Message:
     def folder(self) -> str:
         """The folder that it was read from."""
         return self._origin.folder
+
+    @property
+    def uid_validity(self) -> int:
+        """The UIDVALIDITY of that folder then (RFC 9051 section 2.3.1.1); else 0."""
+        return self._origin.uid_validity
 
     @property
     def flags(self) -> tuple[str, ...]:

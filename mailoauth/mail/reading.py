@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Final, Self
 
+from mailoauth.errors import ConnectionFailed, ServerError
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from mailoauth.mail.criteria import Search
+    from mailoauth.mail.imap import ImapConnection
     from mailoauth.mail.mailbox import Mailbox
     from mailoauth.mail.message import Message
+    from mailoauth.network import Deadline
 
 #: How many messages, and roughly how many bytes of them, are held at a time.
 _BATCH_MESSAGES: Final = 50
@@ -45,7 +49,9 @@ class MessageIterator:
         self._sizes: dict[int, int] = {}
         self._batch: deque[Message] = deque()
         self._in_hand: Message | None = None
+        self._one_by_one = 0
         self._ended = False
+        self._settled = False
 
     def __iter__(self) -> Self:
         return self
@@ -53,68 +59,87 @@ class MessageIterator:
     def __next__(self) -> Message:
         if self._ended:
             raise StopIteration
+        deadline = self._mailbox.begin()
+        if self._settled:
+            raise ConnectionFailed(
+                "The session that these messages were read in is closed.",
+                remedy="Use them inside its `with` block.",
+                account=self._mailbox.account.name,
+            )
         self._finish_with(self._in_hand)
         self._in_hand = None
-        message = self._next_message()
+        message = self._next_message(deadline)
         if message is None:
             self.close()
-            self._mailbox.write_marks()
+            self._mailbox.write_marks(self._folder, self._validity, deadline)
             raise StopIteration
         self._in_hand = message
         return message
 
-    def leave(self, folder: str, uids: Iterable[int]) -> None:
+    def leave(self, folder: str, validity: int, uids: Iterable[int]) -> None:
         """Do not mark these by itself any more."""
         held = self._in_hand
-        if held is not None and folder == self._folder and held.uid in uids:
-            self._in_hand = None
+        if held is not None and (folder, validity) == (self._folder, self._validity):
+            self._in_hand = None if held.uid in uids else held
 
     def close(self) -> None:
         """End the iteration; the message in hand is not marked."""
         self._ended = True
         self._in_hand = None
-        self._batch.clear()
-        self._mailbox.forget(self)
+
+    def settle(self) -> None:
+        """Be told that the session ends; the message in hand is not marked."""
+        self._settled = True
+        self._in_hand = None
 
     def _finish_with(self, message: Message | None) -> None:
         if message is not None and self._mark_seen:
             self._mailbox.mark_later(self._folder, self._validity, message.uid)
 
-    def _next_message(self) -> Message | None:
+    def _next_message(self, deadline: Deadline) -> Message | None:
         if self._uids is None:
-            self._uids = self._find()
+            self._uids = self._find(deadline)
         while not self._batch and self._uids:
             # Marks go out between batches, so a kill repeats one batch at most.
-            self._mailbox.write_marks()
-            self._batch.extend(self._fetch_next_batch(self._uids))
+            self._mailbox.write_marks(self._folder, self._validity, deadline)
+            self._batch.extend(self._fetch_next_batch(self._uids, deadline))
         return self._batch.popleft() if self._batch else None
 
-    def _fetch_next_batch(self, uids: deque[int]) -> list[Message]:
-        batch = self._next_batch(uids)
+    def _fetch_next_batch(self, uids: deque[int], deadline: Deadline) -> list[Message]:
+        batch = self._next_batch(uids, deadline)
         try:
-            return self._fetch(batch)
+            return self._fetch(batch, deadline)
+        except ServerError:
+            if len(batch) == 1:
+                raise  # and left out, should the caller go on
+            # One message that the server cannot give must not keep the others back.
+            self._one_by_one = len(batch)
+            uids.extendleft(reversed(batch))
+            return []
         except BaseException:
             # The caller may go on after a time-out: nothing must be left out then.
             uids.extendleft(reversed(batch))
             raise
 
-    def _find(self) -> deque[int]:
+    def _find(self, deadline: Deadline) -> deque[int]:
         # Else a search for unseen messages would find those that wait to be marked.
-        self._mailbox.write_marks()
-        # The validity first: what is found later belongs to it or is refused.
-        self._validity = self._mailbox.validity(self._folder)
-        uids = self._mailbox.in_folder(
-            self._folder,
-            lambda connection: connection.search(self._search),
-            validity=self._validity,
-        )
+        self._mailbox.write_marks(self._folder, deadline=deadline)
+
+        def search(connection: ImapConnection) -> list[int]:
+            self._validity = connection.selected.uid_validity if connection.selected else 0
+            return connection.search(self._search)
+
+        uids = self._mailbox.in_folder(self._folder, search, deadline=deadline)
         if self._newest_first:
             uids.reverse()
         return deque(uids if self._limit is None else uids[: max(self._limit, 0)])
 
-    def _next_batch(self, uids: deque[int]) -> list[int]:
+    def _next_batch(self, uids: deque[int], deadline: Deadline) -> list[int]:
         """Take as many UIDs as fit, by the server's word on sizes; always one at least."""
-        self._learn_sizes(uids)
+        if self._one_by_one:
+            self._one_by_one -= 1
+            return [uids.popleft()]
+        self._learn_sizes(uids, deadline)
         batch: list[int] = []
         size = 0
         while uids and len(batch) < _BATCH_MESSAGES:
@@ -126,21 +151,27 @@ class MessageIterator:
             self._sizes.pop(uid, None)
         return batch
 
-    def _learn_sizes(self, uids: deque[int]) -> None:
+    def _learn_sizes(self, uids: deque[int], deadline: Deadline) -> None:
         if uids[0] in self._sizes:
             return
         ahead = [uids[index] for index in range(min(len(uids), 10 * _BATCH_MESSAGES))]
         sizes = self._mailbox.in_folder(
-            self._folder, lambda connection: connection.sizes(ahead), validity=self._validity
+            self._folder,
+            lambda connection: connection.sizes(ahead),
+            validity=self._validity,
+            deadline=deadline,
         )
         # A message that was removed meanwhile has no size; 0 keeps it from being asked for again.
         self._sizes = dict.fromkeys(ahead, 0) | {uid: sizes[uid] for uid in ahead if uid in sizes}
 
-    def _fetch(self, uids: list[int]) -> list[Message]:
+    def _fetch(self, uids: list[int], deadline: Deadline) -> list[Message]:
         from mailoauth.mail.message import Message  # noqa: PLC0415 - email is slow to import
 
         fetched = self._mailbox.in_folder(
-            self._folder, lambda connection: list(connection.fetch(uids)), validity=self._validity
+            self._folder,
+            lambda connection: connection.fetch(uids),
+            validity=self._validity,
+            deadline=deadline,
         )
         return [
             Message.from_bytes(
@@ -150,6 +181,7 @@ class MessageIterator:
                 flags=one.flags,
                 internal_date=one.internal_date,
                 size=one.size,
+                uid_validity=self._validity,
             )
             for one in fetched
         ]

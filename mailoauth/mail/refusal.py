@@ -25,15 +25,18 @@ def refusal_error(
     who: str,
     server: str,
     account: str,
+    user: str = "",
     signing_in: bool = False,
 ) -> MailOAuthError:
     """Return the error for a refusal; the caller raises it.
+
+    ``who`` is the mailbox, or the sender; ``user`` who signed in, if that is another.
 
     While signing in, a reply that nobody knows counts as a refusal of the token: a
     fresh one is the only cure that is to be had without a person.
     """
     message = f"{server} refused {who} ({one_line(reply)})."
-    remedy = remedy_of(diagnosis, user=account, mailbox=who)
+    remedy = remedy_of(diagnosis, user=user or account, mailbox=who)
     if diagnosis.category == "stale_token" or (signing_in and diagnosis.category == "unknown"):
         return TokenRefused(
             message, reply=reply, diagnosis=diagnosis, remedy=remedy, account=account
@@ -66,7 +69,12 @@ def refusal_error(
 
 def remedy_of(diagnosis: Diagnosis, *, user: str, mailbox: str) -> str:
     """Say what the reply means and what to do about it, with the account's own values."""
-    return " ".join((diagnosis.meaning, *diagnosis.steps_for(user=user, mailbox=mailbox))).strip()
+    from mailoauth.refusals import RECONNECT, REFRESH  # noqa: PLC0415 - needed when refused only
+
+    # What mailoauth does by itself it has done by now.
+    done = {REFRESH[0], RECONNECT[0]}
+    steps = [step for step in diagnosis.steps_for(user=user, mailbox=mailbox) if step not in done]
+    return " ".join((diagnosis.meaning, *steps)).strip()
 
 
 def rights_needed(account: Account, mailbox: str) -> str:

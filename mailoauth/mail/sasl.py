@@ -10,8 +10,10 @@ import base64
 import json
 import re
 from abc import ABC, abstractmethod
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from mailoauth.diagnosis import Diagnosis
 from mailoauth.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -24,6 +26,8 @@ COMMAND_LENGTH = 512
 
 _CHALLENGE_LENGTH = 16_384  # RFC 4954 allows 12,288 octets of base64; more is not a refusal
 _TEXT_LENGTH = 1000
+# What may be a piece of a token or of its base64; no word of a server's own is that long.
+_LONG_WORD = re.compile(r"[^\s\"'<>()\[\]{},;]{16,}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
@@ -88,6 +92,36 @@ class Mechanism(ABC):
         encoded = (len(self._payload()) + 2) // 3 * 4
         return len(f"AUTH {self.name} \r\n") + encoded > command_length
 
+    def redact(self, text: str) -> str:
+        """Return a server's words without the token, in case they repeat it, whole or cut off.
+
+        Servers have no reason to, but what they say is logged and shown.
+        """
+        secrets = (self._token, base64.b64encode(self._payload()).decode())
+
+        def hide(word: re.Match[str]) -> str:
+            core = word[0].rstrip("=")
+            tells = any(core in secret or secret in core for secret in secrets)
+            return "***" if tells else word[0]
+
+        for secret in secrets:
+            text = text.replace(secret, "***")
+        return _LONG_WORD.sub(hide, text)
+
+    def redact_error(self, error: BaseException) -> None:
+        """Take the token out of an exception and of all that stand behind it."""
+        behind: BaseException | None = error
+        while behind is not None:
+            behind.args = tuple(
+                self.redact(word) if isinstance(word, str) else word for word in behind.args
+            )
+            for name, value in list(vars(behind).items()):
+                if isinstance(value, str):
+                    setattr(behind, name, self.redact(value))
+                elif isinstance(value, Diagnosis):
+                    setattr(behind, name, replace(value, text=self.redact(value.text)))
+            behind = behind.__cause__ or behind.__context__
+
     def _decode_refusal(self, challenge: bytes) -> dict[str, str]:
         if len(challenge) <= _CHALLENGE_LENGTH:
             try:
@@ -101,9 +135,7 @@ class Mechanism(ABC):
 
     def _clean(self, value: Any) -> str:
         text = value if isinstance(value, str) else json.dumps(value)
-        # Servers have no reason to repeat the token, but what they say is logged and shown.
-        for secret in (self._token, base64.b64encode(self._payload()).decode()):
-            text = text.replace(secret, "***")
+        text = self.redact(text)
         text = _CONTROL.sub(" ", text).encode("utf-8", "replace").decode()
         return text.strip()[:_TEXT_LENGTH]
 

@@ -25,21 +25,23 @@ from mailoauth.errors import (
     TokenRefused,
 )
 from mailoauth.mail import outcomes
-from mailoauth.mail.plaintext import PlaintextWatch
 from mailoauth.mail.refusal import refusal_error
 from mailoauth.mail.sasl import mechanism
+from mailoauth.mail.watches import FlowWatch, PlaintextWatch
 from mailoauth.network import Deadline, tls_context, translate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
-    from mailoauth.accounts import Endpoint
+    from mailoauth.accounts import Account
     from mailoauth.mail.sasl import Mechanism, MechanismName
 
 _logger = logging.getLogger("mailoauth.mail")
 
 _LEADING_DOT = re.compile(rb"^\.", re.MULTILINE)
+
+#: How much of a message is written at a time, each within one time-out.
+_PIECE = 65_536
 
 
 class Reply(NamedTuple):
@@ -65,28 +67,20 @@ class SubmissionConnection:
     ``timeout`` is for each wait, in seconds; ``deadline`` for the call it is used in.
     """
 
-    def __init__(
-        self,
-        endpoint: Endpoint,
-        *,
-        ca_file: Path | None,
-        account: str,
-        timeout: float,
-        deadline: Deadline,
-    ) -> None:
-        self.endpoint = endpoint
-        self.account = account
+    def __init__(self, account: Account, *, timeout: float, deadline: Deadline) -> None:
+        self.endpoint = endpoint = account.smtp
+        self.account = account.name
+        self._user = account.user or account.name
         self.deadline = deadline
         self.usable = False
         self._used = False
         self._timeout = timeout
-        self._ca_file = ca_file
         self._smtp = aiosmtplib.SMTP(
             hostname=endpoint.host,
             port=endpoint.port,
             use_tls=endpoint.tls == "implicit",
             start_tls=False,  # done in connect(), where nothing sent in clear text is believed
-            tls_context=tls_context(ca_file),
+            tls_context=tls_context(account.provider.ca_file),
             local_hostname="localhost",  # RFC 5321's address literal would tell the machine's own
         )
 
@@ -102,6 +96,9 @@ class SubmissionConnection:
             if self.endpoint.tls == "starttls":
                 await self._start_tls()
             await self._smtp.ehlo(timeout=self._step())
+        transport = cast("asyncio.Transport", self._smtp.transport)
+        self._flow = FlowWatch(cast("asyncio.Protocol", self._smtp.protocol))
+        transport.set_protocol(self._flow)
         self.usable = True
 
     async def _start_tls(self) -> None:
@@ -131,14 +128,19 @@ class SubmissionConnection:
         exchange = mechanism(sasl, user, token, self.endpoint)
         if exchange.name.lower() not in self._smtp.server_auth_methods:
             await self._require_auth(exchange.name)
-        with self._translated("AUTH"):
-            reply = await self._authenticate(exchange)
+        try:
+            with self._translated("AUTH"):
+                reply = await self._authenticate(exchange)
+        except MailOAuthError as error:
+            exchange.redact_error(error)
+            raise
+        reply = reply._replace(text=exchange.redact(reply.text))
         if reply.code == 235:  # noqa: PLR2004 - RFC 4954 section 6: authentication succeeded
             return
-        error = self._refusal(reply, user, signing_in=True)
-        if isinstance(error, TokenRefused):
-            error.detail = dict(exchange.refusal)
-        raise error
+        refusal = self._refusal(reply, user, signing_in=True)
+        if isinstance(refusal, TokenRefused):
+            refusal.detail = dict(exchange.refusal)
+        raise refusal
 
     async def _require_auth(self, name: str) -> None:
         self.close()
@@ -183,14 +185,22 @@ class SubmissionConnection:
                 reply = await self._command(b"DATA")
             if reply.code != 354:  # noqa: PLR2004 - RFC 5321 section 4.1.1.4: start mail input
                 raise self._refusal(reply, envelope.sender)
+        except TokenRefused:
+            # The server has forgotten who signed in; the next message signs in anew.
+            self.close()
+            raise
         except ServerError:
             await self.reset()
             raise
         reply = await self._hand_over(data, message_id)
-        if reply.code != 250:  # noqa: PLR2004 - RFC 5321: completed
-            await self.reset()
-            raise self._refusal(reply, envelope.sender)
-        return reply, refused
+        if 200 <= reply.code < 300:  # noqa: PLR2004 - RFC 5321 section 4.2.1: completed
+            return reply, refused
+        if reply.code < 400:  # noqa: PLR2004 - not an answer to a message at all
+            self.close()
+            raise outcomes.delivery_unknown(message_id, self.place, self.account)
+        refusal = self._refusal(reply, envelope.sender)
+        await self.reset()
+        raise refusal
 
     async def _open_transaction(self, envelope: Envelope, data: bytes) -> dict[str, Reply]:
         options = self._mail_options(envelope, data)
@@ -251,9 +261,12 @@ class SubmissionConnection:
             raise outcomes.line_ended("DATA", self.place, self.account)
         body = _LEADING_DOT.sub(b"..", data)
         ending = b".\r\n" if body.endswith(b"\r\n") else b"\r\n.\r\n"
+        body += ending
         try:
             with self._translated("DATA"):
-                protocol.write(body + ending)
+                for start in range(0, len(body), _PIECE):
+                    protocol.write(body[start : start + _PIECE])
+                    await self._flow.drained(self._step())
                 return Reply(*await protocol.read_response(timeout=self._step()))
         except ConnectionFailed as error:
             raise outcomes.delivery_unknown(message_id, self.place, self.account) from error
@@ -266,7 +279,7 @@ class SubmissionConnection:
         if self.usable:
             try:
                 with self._translated("RSET"):
-                    await self._smtp.rset(timeout=min(self._timeout, 10.0))
+                    await self._smtp.rset(timeout=min(self._step(), 10.0))
             except MailOAuthError:
                 self.close()
 
@@ -338,6 +351,7 @@ class SubmissionConnection:
             text,
             diagnose(text, protocol="smtp"),
             who=who,
+            user=self._user,
             server=self.endpoint.host,
             account=self.account,
             signing_in=signing_in,
