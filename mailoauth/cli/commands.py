@@ -1,0 +1,79 @@
+"""How a command declares itself, and the arguments that several commands have."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_SECONDS: Final = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+class Commands:
+    """Where the command files declare their commands."""
+
+    def __init__(
+        self,
+        actions: argparse._SubParsersAction[argparse.ArgumentParser],
+        shared: argparse.ArgumentParser,
+    ) -> None:
+        self._actions = actions
+        self._shared = shared
+
+    def add(
+        self,
+        name: str,
+        run: Callable[[argparse.Namespace], int],
+        summary: str,
+        *,
+        address: bool = False,
+        more: str = "",
+    ) -> argparse.ArgumentParser:
+        """Declare a command, which takes an ADDRESS if ``address``; ``run`` returns the exit code."""
+        parser = self._actions.add_parser(
+            name,
+            help=summary,
+            description=f"{summary[0].upper()}{summary[1:]}. {more}".rstrip(),
+            parents=[self._shared],
+            allow_abbrev=False,
+        )
+        parser.set_defaults(run=run)
+        if address:
+            parser.add_argument(
+                "address", metavar="ADDRESS", help="the account, by its name, user or mailbox"
+            )
+        return parser
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """Add ``--json``."""
+    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+
+
+def add_mailbox(parser: argparse.ArgumentParser) -> None:
+    """Add ``--mailbox``."""
+    parser.add_argument(
+        "--mailbox", metavar="ADDRESS", help="another mailbox than the account's own"
+    )
+
+
+def add_retry(parser: argparse.ArgumentParser) -> None:
+    """Add ``--retry-for``."""
+    parser.add_argument(
+        "--retry-for",
+        type=duration,
+        default=0.0,
+        metavar="DURATION",
+        help="wait out what passes by itself (exit codes 4 and 7) for so long: 30s, 10m, 2h",
+    )
+
+
+def duration(text: str) -> float:
+    """Read "30s", "10m", "2h", "1d" or a number of seconds; return seconds."""
+    found = re.fullmatch(r"(\d{1,9}(?:\.\d{1,3})?)([smhd]?)", text.strip().lower())
+    if found is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a duration such as 30s, 10m or 2h")
+    return float(found[1]) * _SECONDS[found[2]]
