@@ -43,6 +43,11 @@ _LEADING_DOT = re.compile(rb"^\.", re.MULTILINE)
 #: How much of a message is written at a time, each within one time-out.
 _PIECE = 65_536
 
+#: Bytes a second of a slow line: what is written is in the system's buffers, not yet at the
+#: server, so that much longer than the time-out its reply may take (RFC 5321 section 4.5.3.2.6
+#: allows ten minutes).
+_SLOWEST = 50_000
+
 
 class Reply(NamedTuple):
     """A server's reply: the code and the text, lines joined by a newline."""
@@ -267,7 +272,8 @@ class SubmissionConnection:
                 for start in range(0, len(body), _PIECE):
                     protocol.write(body[start : start + _PIECE])
                     await self._flow.drained(self._step())
-                return Reply(*await protocol.read_response(timeout=self._step()))
+                patience = self.deadline.step(self._timeout + len(body) / _SLOWEST)
+                return Reply(*await protocol.read_response(timeout=patience))
         except ConnectionFailed as error:
             raise outcomes.delivery_unknown(message_id, self.place, self.account) from error
         except asyncio.CancelledError as error:
