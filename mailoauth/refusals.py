@@ -33,7 +33,7 @@ REFRESH = (
     "mailoauth gets a new token and tries once more by itself.",
     (
         "If a fresh token is refused too, compare who signs in ({user}) with the mailbox ({mailbox}),"
-        " and the app's scopes with those of the provider: mailoauth doctor {user}."
+        " and the app's scopes with those of the provider."
     ),
 )
 SIGN_IN_AGAIN = ("Sign in again: mailoauth login {user}",)
@@ -194,8 +194,7 @@ LAST_RESORTS: tuple[Refusal, ...] = (
 
 UNKNOWN = Refusal("imap", "unknown", "nobody", "",
     "", "", "This reply is not known to mailoauth.",
-    ("Run mailoauth doctor {user}: it tries each step by itself and says which one fails.",
-     "The same with --verbose shows what the server says before and after.",
+    ("The same with --verbose shows what the server says before and after.",
      ("Search for the exact text of the reply, or report it, with the provider's name, so that it"
       " becomes known.")), "")
 # fmt: on

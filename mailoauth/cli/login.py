@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
-import os
 import sys
 import time
 from typing import TYPE_CHECKING
@@ -14,8 +13,6 @@ from mailoauth.cli import screen
 from mailoauth.errors import ConfigError, MailOAuthError, SignInFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from mailoauth.accounts import Account, Provider
     from mailoauth.cli.commands import Commands
     from mailoauth.tokens.microsoft import DeviceCode
@@ -162,9 +159,11 @@ def _open(url: str, *, waiting: bool) -> bool:
     """Open the browser; where none opens, a person at a terminal may open the address by hand."""
     import webbrowser  # noqa: PLC0415 - only for this way to sign in
 
+    from mailoauth.tokens.signin import open_browser  # noqa: PLC0415 - as above
+
     screen.talk("A browser opens for the sign-in. Waiting for it to come back.")
-    with _key_withheld(), contextlib.suppress(webbrowser.Error):
-        if webbrowser.open(url):
+    with contextlib.suppress(webbrowser.Error):
+        if open_browser(url):
             return True
     if not (waiting and screen.is_terminal(sys.stderr)):
         return False
@@ -174,19 +173,6 @@ def _open(url: str, *, waiting: bool) -> bool:
         "--device-code (a code to enter on any other device)."
     )
     return True
-
-
-@contextlib.contextmanager
-def _key_withheld() -> Iterator[None]:
-    # webbrowser gives its child this process's environment and takes no other.
-    from mailoauth.tokens.keys import KEY_FILE_VARIABLE, KEY_VARIABLE  # noqa: PLC0415 - as above
-
-    names = (KEY_VARIABLE, KEY_FILE_VARIABLE)
-    withheld = {name: os.environ.pop(name) for name in names if name in os.environ}
-    try:
-        yield
-    finally:
-        os.environ.update(withheld)
 
 
 def _show_code(account: Account, code: DeviceCode) -> None:

@@ -232,6 +232,12 @@ class AsyncMailer:
             )
         if self._closed:
             raise self._is_closed()
+        if self._loop is not None and self._loop is not asyncio.get_running_loop():
+            raise ConcurrentUse(
+                f"The mailer of {self.address} belongs to another event loop.",
+                remedy="Make one in each loop; a Mailer may be used from any thread.",
+                account=self.account.name,
+            )
 
     def _is_closed(self) -> ConnectionFailed:
         return ConnectionFailed(

@@ -220,6 +220,7 @@ class RecordKeeper:
     def _do_without(self, error: MailOAuthError) -> None:
         """Go on without a store, which only an app may: raise the error for a person's record."""
         if self._durable:
+            error.account = error.account or self._name
             raise error
         self._sealed = None
         _logger.info("the app's token stays in memory, there is no key to seal it: %s", error)

@@ -6,6 +6,7 @@ The third, the keyring, is in :mod:`mailoauth.tokens.store`.
 from __future__ import annotations
 
 import base64
+import contextlib
 import logging
 import os
 import secrets
@@ -18,7 +19,7 @@ from mailoauth.errors import StoreError
 from mailoauth.tokens import durable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
 KeySource = Literal["environment", "key file", "keyring"]
@@ -165,6 +166,24 @@ def child_environment(
     withheld = {KEY_VARIABLE, KEY_FILE_VARIABLE, *drop}
     environment = os.environ if base is None else base
     return {name: value for name, value in environment.items() if name not in withheld}
+
+
+@contextlib.contextmanager
+def key_withheld() -> Iterator[None]:
+    """Take the key's variables out of this process's environment for a moment.
+
+    For libraries that start a child and let nobody choose its environment. Other
+    threads that need the key in that moment go without: only for sign-ins.
+    """
+    withheld = {
+        name: os.environ.pop(name)
+        for name in (KEY_VARIABLE, KEY_FILE_VARIABLE)
+        if name in os.environ
+    }
+    try:
+        yield
+    finally:
+        os.environ.update(withheld)
 
 
 def _named_file() -> Path | None:

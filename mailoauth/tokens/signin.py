@@ -25,19 +25,17 @@ def sign_in(
 ) -> None:
     """Sign a person in with the browser: authorization code with PKCE (RFC 7636, RFC 8252).
 
-    ``open_url`` is ``webbrowser.open`` unless given; ``port`` fixes the port of the loopback
+    ``open_url`` opens the person's browser unless given; ``port`` fixes the port of the loopback
     redirect, for an ssh tunnel; ``timeout`` is in seconds. Blocks until the person is done.
     Raises ``SignInFailed`` (see its ``reason``), ``StoreError`` before the person is asked,
     ``ConnectionFailed`` and ``ConfigError``. Nothing is kept unless all went well.
     """
 
     def ask() -> Grant:
-        import webbrowser  # noqa: PLC0415 - only if a browser is to be opened
-
         from mailoauth.tokens.microsoft import sign_in_browser  # noqa: PLC0415 - loads msal
 
         return sign_in_browser(
-            account, open_url=open_url or webbrowser.open, port=port, timeout=timeout
+            account, open_url=open_url or open_browser, port=port, timeout=timeout
         )
 
     _sign_in(account, ask, store)
@@ -85,6 +83,16 @@ def sign_in_pasted(
         return microsoft.sign_in_pasted(account, show=show, ask=ask, port=port)
 
     _sign_in(account, grant, store)
+
+
+def open_browser(url: str) -> bool:
+    """Open the person's browser; it gets neither key variable in its environment."""
+    import webbrowser  # noqa: PLC0415 - only if a browser is to be opened
+
+    from mailoauth.tokens.keys import key_withheld  # noqa: PLC0415 - as above
+
+    with key_withheld():
+        return webbrowser.open(url)
 
 
 def _sign_in(account: Account, ask: Callable[[], Grant], store: TokenStore | None) -> None:
