@@ -13,7 +13,7 @@ from mailoauth.emulator import OutlookEmulator
 from mailoauth.emulator.faults import Reply
 from mailoauth.errors import ConnectionFailed, MailboxUnavailable, MailOAuthError, ServerError
 from mailoauth.mail.criteria import compile as compile_criteria
-from mailoauth.mail.imap import Fetched
+from mailoauth.mail.fetched import Fetched
 from mailoauth.mail.reading import MessageIterator
 from tests.judges import note, signed_in_source
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from email.message import EmailMessage
 
     from mailoauth.cli.commands import Commands
-    from mailoauth.mail.mailer import SendReceipt
+    from mailoauth.mail.receipt import SendReceipt
     from mailoauth.session import Mailer
 
 _PARTS = ("to", "cc", "bcc", "sender", "subject", "text", "html", "attach")

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mailoauth.accounts import Account
     from mailoauth.diagnosis import Diagnosis
-    from mailoauth.mail.mailer import SendReceipt
     from mailoauth.mail.message import Address, Message
+    from mailoauth.mail.receipt import SendReceipt
     from mailoauth.tokens.token import AccessToken
 
 JsonObject = dict[str, Any]

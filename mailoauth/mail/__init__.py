@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mailoauth.mail.mailbox import Mailbox
-    from mailoauth.mail.mailer import AsyncMailer, SendReceipt
+    from mailoauth.mail.mailer import AsyncMailer
     from mailoauth.mail.message import Address, Attachment, Message
     from mailoauth.mail.reading import MessageIterator
+    from mailoauth.mail.receipt import SendReceipt
     from mailoauth.mail.sasl import OAuthBearer, XOAuth2
 
 _HOMES = {
@@ -19,7 +20,7 @@ _HOMES = {
     "Message": "message",
     "MessageIterator": "reading",
     "OAuthBearer": "sasl",
-    "SendReceipt": "mailer",
+    "SendReceipt": "receipt",
     "XOAuth2": "sasl",
 }
 

@@ -10,24 +10,17 @@ import contextlib
 import functools
 import imaplib
 import logging
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import imapclient
 from imapclient import exceptions as imapclient_errors
 
-from mailoauth.diagnosis import diagnose
-from mailoauth.errors import (
-    ConnectionFailed,
-    FolderNotFound,
-    MailboxUnavailable,
-    MailOAuthError,
-    ServerError,
-    Throttled,
-    TokenRefused,
-)
-from mailoauth.mail.refusal import one_line, refusal_error
+from mailoauth.errors import ConnectionFailed, MailOAuthError, TokenRefused
+from mailoauth.mail.fetched import Fetched, Selected, fetched
+from mailoauth.mail.refusal import one_line
 from mailoauth.mail.replies import bye_text, forget_data, is_not_imap, reply_text
 from mailoauth.mail.sasl import mechanism
+from mailoauth.mail.verdicts import Verdicts
 from mailoauth.mail.wire import SecureWire
 from mailoauth.network import Deadline, translate
 
@@ -36,7 +29,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mailoauth.accounts import Account, Endpoint
-    from mailoauth.diagnosis import Diagnosis
     from mailoauth.mail.criteria import Search
     from mailoauth.mail.sasl import Mechanism, MechanismName
 
@@ -62,35 +54,6 @@ _PARSING = (
 )
 
 
-class LineLost(ConnectionFailed):
-    """The server or the network ended a connection; ``bye`` is what the server said, if it did."""
-
-    bye: str = ""
-
-    @property
-    def diagnosis(self) -> Diagnosis:
-        """What the server meant."""
-        return diagnose(self.bye, protocol="imap")
-
-
-class Selected(NamedTuple):
-    """A folder that was opened, by its name and UIDVALIDITY (RFC 9051 section 2.3.1.1)."""
-
-    folder: str
-    uid_validity: int
-    read_only: bool = False
-
-
-class Fetched(NamedTuple):
-    """One message as FETCH brought it."""
-
-    uid: int
-    raw: bytes
-    flags: tuple[str, ...]
-    internal_date: Any
-    size: int | None
-
-
 class ImapConnection:
     """One connection; connects and starts TLS when it is made, and blocks in everything.
 
@@ -109,8 +72,7 @@ class ImapConnection:
     ) -> None:
         self.endpoint = account.imap
         self.account = account.name
-        self._user = account.user or account.name
-        self._mailbox = mailbox
+        self._verdicts = Verdicts(account, mailbox)
         self.selected: Selected | None = None
         self.usable = True
         self._just_selected = False
@@ -212,7 +174,7 @@ class ImapConnection:
         with self._translated("FETCH"):
             answer = self._client.fetch(uids, list(_WHOLE))
             return [
-                _fetched(uid, items, raw)
+                fetched(uid, items, raw)
                 for uid in uids
                 if (items := answer.get(uid)) and (raw := self._body(uid, items)) is not None
             ]
@@ -228,12 +190,7 @@ class ImapConnection:
         """Add or remove flags; harmless to repeat."""
         self._just_selected = False
         if self.selected is not None and self.selected.read_only:
-            raise MailboxUnavailable(
-                f'{self.endpoint.host} opens the folder "{self.selected.folder}" of '
-                f"{self._mailbox} for reading only, so nothing can be marked in it.",
-                remedy="Ask its owner or an administrator for the right to change it.",
-                account=self.account,
-            )
+            raise self._verdicts.read_only(self.selected.folder)
         verb = self._client.add_flags if add else self._client.remove_flags
         with self._translated("STORE"):
             verb(list(uids), list(flags), silent=True)
@@ -283,7 +240,7 @@ class ImapConnection:
         except _PARSING as exc:
             self.usable = False
             forget_data(exc)
-            raise self._not_imap(command) from exc
+            raise self._verdicts.not_imap(command) from exc
         except BaseException:
             # Ctrl-C in the middle of an answer: the rest of it is still on the line.
             self.usable = False
@@ -293,65 +250,17 @@ class ImapConnection:
         not_imap = is_not_imap(str(exc))
         forget_data(exc)
         if not_imap:
-            return self._not_imap(command)
-        bye = self._bye()
-        if diagnose(bye, protocol="imap").category == "throttled":
-            return self._error(f"BYE {bye}")
-        said = f' and said "{one_line(bye)}"' if bye else ""
-        error = LineLost(
-            f"{self.place} ended the connection{said}.",
-            remedy="Try again.",
-            account=self.account,
-        )
-        error.bye = bye or str(exc)
-        return error
-
-    def _not_imap(self, command: str) -> ConnectionFailed:
-        return ConnectionFailed(
-            f"{self.place} answered {command} with something that is not IMAP.",
-            remedy="Check host and port; a proxy or a virus scanner may be in between.",
-            account=self.account,
-        )
-
-    def _bye(self) -> str:
-        client = getattr(self, "_client", None)
-        if client is None:
-            return ""
-        return bye_text(client.wire.untagged_responses.get("BYE"))
+            return self._verdicts.not_imap(command)
+        client = getattr(self, "_client", None)  # none yet while connecting
+        bye = bye_text(client.wire.untagged_responses.get("BYE")) if client else ""
+        return self._verdicts.lost(bye, str(exc))
 
     def _refused(self, exc: BaseException, command: str, folder: str) -> MailOAuthError:
         reply = reply_text(exc, command)
         _logger.debug("%s refused %s: %s", self.place, command, one_line(reply))
-        error = self._error(reply, signing_in=command == "AUTHENTICATE")
         if command == "CONNECT":
             self.usable = False
-            if not isinstance(error, Throttled):
-                return ConnectionFailed(
-                    f"{self.place} does not let anybody in just now ({one_line(reply)}).",
-                    remedy="Try again later.",
-                    account=self.account,
-                )
-        if folder and isinstance(error, ServerError) and _about_the_folder(reply, error):
-            return FolderNotFound(
-                f'{self.endpoint.host} does not open the folder "{folder}" of {self._mailbox} '
-                f"({one_line(reply).rstrip('.')}).",
-                text=reply,
-                diagnosis=error.diagnosis,
-                remedy="Check its name; the name of a subfolder is its whole path.",
-                account=self.account,
-            )
-        return error
-
-    def _error(self, reply: str, *, signing_in: bool = False) -> MailOAuthError:
-        return refusal_error(
-            reply,
-            diagnose(reply, protocol="imap"),
-            who=self._mailbox,
-            user=self._user,
-            server=self.endpoint.host,
-            account=self.account,
-            signing_in=signing_in,
-        )
+        return self._verdicts.refused(reply, command, folder)
 
 
 class _Client(imapclient.IMAPClient):  # type: ignore[misc] # imapclient has no types
@@ -380,22 +289,4 @@ def _is_refusal(exc: BaseException) -> bool:
     # AUTHENTICATE; only then was it made from imaplib's abort.
     return isinstance(exc, imapclient_errors.LoginError) and not isinstance(
         exc.__context__, imaplib.IMAP4.abort
-    )
-
-
-def _about_the_folder(reply: str, error: ServerError) -> bool:
-    known = error.diagnosis
-    if known is not None and known.category != "unknown":
-        return known.subject == "folder"
-    return not reply.startswith("BAD ")  # a tagged NO to SELECT (RFC 9051 section 6.3.2)
-
-
-def _fetched(uid: int, items: Mapping[bytes, Any], raw: bytes) -> Fetched:
-    flags = items.get(b"FLAGS") or ()
-    return Fetched(
-        uid,
-        raw,
-        tuple(flag.decode("ascii", "replace") for flag in flags),
-        items.get(b"INTERNALDATE"),
-        items.get(b"RFC822.SIZE"),
     )

@@ -19,8 +19,9 @@ from mailoauth.errors import (
     MailboxUnavailable,
     TokenRefused,
 )
-from mailoauth.mail.imap import ImapConnection, LineLost, Selected
+from mailoauth.mail.imap import ImapConnection
 from mailoauth.mail.refusal import remedy_of, rights_needed
+from mailoauth.mail.verdicts import LineLost
 from mailoauth.network import Deadline
 from mailoauth.tokens import token_source
 from mailoauth.tokens.retry import Refusal, judge, sign_in
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mailoauth.accounts import Account
+    from mailoauth.mail.fetched import Selected
     from mailoauth.mail.wire import SecureWire
     from mailoauth.tokens.token import AccessToken, TokenSource
 

@@ -7,8 +7,6 @@ import contextlib
 import logging
 import os
 import time
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
 from mailoauth.accounts import load_account
@@ -19,10 +17,11 @@ from mailoauth.errors import (
     ConnectionFailed,
     ConnectionTimedOut,
     DeliveryUnknown,
-    MailOAuthError,
 )
 from mailoauth.mail.compose import compose, envelope, serialize
-from mailoauth.mail.smtp import Envelope, SubmissionConnection
+from mailoauth.mail.dialogue import Envelope
+from mailoauth.mail.receipt import SendReceipt
+from mailoauth.mail.smtp import SubmissionConnection
 from mailoauth.network import Deadline
 from mailoauth.tokens import token_source
 from mailoauth.tokens.retry import sign_in_async
@@ -42,22 +41,6 @@ _logger = logging.getLogger("mailoauth.mail")
 
 #: Seconds for one wait on the network.
 TIMEOUT = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class SendReceipt:
-    """What became of one message.
-
-    ``reply`` is the server's answer to it, ``refused`` has the reply for each recipient
-    that was refused while others were accepted. ``time`` is when the answer came.
-    """
-
-    message_id: str
-    reply: str
-    accepted: tuple[str, ...]
-    refused: Mapping[str, str] = field(default_factory=dict)
-    time: datetime = field(default_factory=lambda: datetime.now(UTC))
-    error: MailOAuthError | None = None
 
 
 class AsyncMailer:

@@ -11,7 +11,7 @@ import base64
 import contextlib
 import logging
 import re
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, cast
 
 import aiosmtplib
 
@@ -25,13 +25,14 @@ from mailoauth.errors import (
     TokenRefused,
 )
 from mailoauth.mail import outcomes
+from mailoauth.mail.dialogue import Envelope, Reply, mail_options
 from mailoauth.mail.refusal import refusal_error
 from mailoauth.mail.sasl import mechanism
 from mailoauth.mail.watches import FlowWatch, PlaintextWatch
 from mailoauth.network import Deadline, tls_context, translate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from mailoauth.accounts import Account
     from mailoauth.mail.sasl import Mechanism, MechanismName
@@ -47,23 +48,6 @@ _PIECE = 65_536
 #: server, so that much longer than the time-out its reply may take (RFC 5321 section 4.5.3.2.6
 #: allows ten minutes).
 _SLOWEST = 50_000
-
-
-class Reply(NamedTuple):
-    """A server's reply: the code and the text, lines joined by a newline."""
-
-    code: int
-    text: str
-
-    def __str__(self) -> str:
-        return f"{self.code} {self.text}"
-
-
-class Envelope(NamedTuple):
-    """Who a message is from and for, as SMTP is told."""
-
-    sender: str
-    recipients: Sequence[str]
 
 
 class SubmissionConnection:
@@ -208,7 +192,7 @@ class SubmissionConnection:
         raise refusal
 
     async def _open_transaction(self, envelope: Envelope, data: bytes) -> dict[str, Reply]:
-        options = self._mail_options(envelope, data)
+        options = mail_options(envelope, data, self._smtp.supports_extension, self.place)
         encoding = "utf-8" if "SMTPUTF8" in options else "ascii"
         refused: dict[str, Reply] = {}
         await self._mail(envelope.sender, options, encoding)
@@ -243,21 +227,6 @@ class SubmissionConnection:
                 # RFC 5321 section 3.8: so a server ends a connection that was idle too long.
                 raise outcomes.line_ended("MAIL", self.place, self.account) from error
             raise
-
-    def _mail_options(self, envelope: Envelope, data: bytes) -> list[str]:
-        options = []
-        if self._smtp.supports_extension("size"):
-            options.append(f"SIZE={len(data)}")
-        if not data.isascii() and self._smtp.supports_extension("8bitmime"):
-            options.append("BODY=8BITMIME")
-        if not all(address.isascii() for address in (envelope.sender, *envelope.recipients)):
-            if not self._smtp.supports_extension("smtputf8"):
-                raise ServerError(
-                    f"{self.place} takes no addresses beyond ASCII (it does not offer SMTPUTF8).",
-                    account=self.account,
-                )
-            options.append("SMTPUTF8")
-        return options
 
     async def _hand_over(self, data: bytes, message_id: str) -> Reply:
         """Write the message and await the reply to it: the one stretch that is never repeated."""

@@ -30,6 +30,7 @@ from mailoauth.tokens.holding import hold
 from mailoauth.tokens.keeper import RecordKeeper
 from mailoauth.tokens.notes import Notes
 from mailoauth.tokens.record import from_grant
+from mailoauth.tokens.trouble import Trouble, log_lending, log_refreshed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,9 +44,6 @@ MIN_REMAINING: Final = 300.0
 
 #: The failures of a refresh in which a token that still lives is lent.
 _LENDING: Final = (ConnectionFailed, Throttled, SignInRequired, StoreError)
-
-#: Seconds for which a living token is lent before a refresh that failed is tried again.
-_PAUSE: Final = 15.0
 
 
 class TokenCache:
@@ -74,7 +72,7 @@ class TokenCache:
         self._lock = threading.Lock()
         self._flight: Flight | None = None
         self._record: TokenRecord | None = None
-        self._trouble: _Trouble | None = None
+        self._trouble: Trouble | None = None
         _caches.add(self)
 
     def _start_afresh(self) -> None:
@@ -239,11 +237,11 @@ class TokenCache:
         if not isinstance(error, _LENDING):
             raise error
         # A copy for each who waits: a traceback belongs to one thread.
-        trouble = _Trouble(copy.copy(error), self._clock())
+        trouble = Trouble(copy.copy(error), self._clock())
         trouble.error.__cause__ = error.__cause__
         self._trouble = trouble
         record = trouble.lend(self._record, floor, self._clock())
-        _log_lending(self._name, error)
+        log_lending(self._name, error)
         return record
 
     @property
@@ -276,30 +274,24 @@ class TokenCache:
             if self._keeper.unsaved is not None:
                 hold(self, self._keeper)
             self._trouble = None
-            _log_refreshed(self._name, renewed.generation, rejected=floor > 0)
+            log_refreshed(self._name, renewed.generation, rejected=floor > 0)
             return self._remember(renewed)
 
     def _require(self, record: TokenRecord | None, *, forced: bool) -> None:
         if not self._refresher.durable:
             return  # an app proves itself anew each time
         if record is None:
-            raise SignInRequired(
-                f"{self._name} is not signed in.",
-                remedy=f"Run `mailoauth login {self._name}`.",
-                account=self.account,
-            )
+            raise self._sign_in(f"{self._name} is not signed in.")
         if record.sign_in_required and not forced:
-            raise SignInRequired(
-                record.sign_in_required,
-                remedy=f"Run `mailoauth login {self._name}`.",
-                account=self.account,
-            )
+            raise self._sign_in(record.sign_in_required)
         if not record.refresh_token:
-            raise SignInRequired(
-                f"The token of {self._name} has ended, and there is no refresh token to renew it.",
-                remedy=f"Run `mailoauth login {self._name}`.",
-                account=self.account,
+            raise self._sign_in(
+                f"The token of {self._name} has ended, and there is no refresh token to renew it."
             )
+
+    def _sign_in(self, message: str) -> SignInRequired:
+        remedy = f"Run `mailoauth login {self._name}`."
+        return SignInRequired(message, remedy=remedy, account=self.account)
 
     def _after_refusal(
         self, record: TokenRecord | None, floor: int, error: SignInRequired
@@ -311,49 +303,6 @@ class TokenCache:
             if usable is not None:
                 return usable
         raise error
-
-
-class _Trouble:
-    """A refresh that failed: how, and until when it need not be tried again."""
-
-    def __init__(self, error: MailOAuthError, now: float) -> None:
-        self.error = error
-        asked = error.retry_after if isinstance(error, Throttled) else None
-        self._asked_until = now + (asked or 0.0)
-        self._until = now + max(asked or 0.0, _PAUSE)
-
-    def answer(self, record: TokenRecord | None, floor: int, now: float) -> TokenRecord | None:
-        """Return the living token, None if it is time to try; raise where we were told to wait."""
-        if not now < self._until or (record is not None and record.sign_in_required):
-            return None
-        if record is not None and record.generation > floor and record.lives(now):
-            return record
-        if now < self._asked_until:
-            raise self.error
-        return None
-
-    def lend(self, record: TokenRecord | None, floor: int, now: float) -> TokenRecord:
-        """Return the old token while it lives and was not rejected, else raise the error."""
-        if record is not None and record.generation > floor and record.lives(now):
-            return record
-        raise self.error
-
-
-def _log_refreshed(name: str, generation: int, *, rejected: bool) -> None:
-    import logging  # noqa: PLC0415 - not needed to import mailoauth
-
-    why = "the server refused the old one" if rejected else "the old one was about to end"
-    logging.getLogger("mailoauth.tokens").info(
-        "token of %s refreshed (generation %d): %s", name, generation, why
-    )
-
-
-def _log_lending(name: str, error: BaseException) -> None:
-    import logging  # noqa: PLC0415 - not needed to import mailoauth
-
-    logging.getLogger("mailoauth.tokens").warning(
-        "token of %s could not be refreshed, the old one still lives and is used: %s", name, error
-    )
 
 
 _caches: weakref.WeakSet[TokenCache] = weakref.WeakSet()
