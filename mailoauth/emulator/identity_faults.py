@@ -15,7 +15,6 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from mailoauth.emulator.identity_replies import refusal_body
 
 if TYPE_CHECKING:
-    from asyncio.trsock import TransportSocket
     from collections.abc import Callable
 
     from starlette.requests import Request
@@ -65,7 +64,6 @@ class Troubles:
     faults: list[Fault] = field(default_factory=list)
     refusing: bool = False
     connections: dict[tuple[str, int], asyncio.Transport] = field(default_factory=dict)
-    sockets: list[TransportSocket] = field(default_factory=list)
     loop: asyncio.AbstractEventLoop | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
     ending: asyncio.Event = field(default_factory=asyncio.Event)
@@ -108,16 +106,6 @@ class Troubles:
             if self.loop is not None:
                 self.loop.call_soon_threadsafe(call)
 
-    async def all_closed(self) -> None:
-        """Let the loop go on until no connection has a socket; TLS says goodbye in several steps.
-
-        A loop that ends before leaves sockets to the garbage collector, which complains.
-        """
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(1):
-                while any(one.fileno() >= 0 for one in self.sockets):  # noqa: ASYNC110 - no event tells
-                    await asyncio.sleep(0)
-
     def cut_all(self) -> None:
         """Reset every open connection; on the service's own loop only."""
         for transport in list(self.connections.values()):
@@ -134,8 +122,6 @@ def protocol_with(troubles: Troubles) -> type[asyncio.Protocol]:
             self.access_log = False
             if self.client is not None:
                 troubles.connections[self.client] = transport
-            troubles.sockets = [one for one in troubles.sockets if one.fileno() >= 0]
-            troubles.sockets.append(transport.get_extra_info("socket"))
             if troubles.refusing:
                 transport.abort()
 

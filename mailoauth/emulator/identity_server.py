@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING
 import uvicorn
 
 from mailoauth.emulator.identity_faults import protocol_with
-from mailoauth.emulator.loop import loopback_sockets
+from mailoauth.emulator.loop import all_closed, loopback_sockets
 
 if TYPE_CHECKING:
-    import socket
-
     from starlette.applications import Starlette
 
     from mailoauth.emulator.certificates import Certificates
     from mailoauth.emulator.identity_faults import Troubles
+    from mailoauth.emulator.loop import Listener
 
 STOP_TIMEOUT = 10.0
 
@@ -63,7 +62,7 @@ class HttpsServer:
         if self._thread is not None:
             self._thread.join(STOP_TIMEOUT)
 
-    async def _serve(self, sockets: list[socket.socket]) -> None:
+    async def _serve(self, sockets: list[Listener]) -> None:
         self._troubles.loop = asyncio.get_running_loop()
-        await self._server.serve(sockets)
-        await self._troubles.all_closed()
+        await self._server.serve(list(sockets))
+        await all_closed(sockets)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
 import threading
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
-    from typing import Any
+    from collections.abc import Callable, Coroutine, Iterable
 
 _Result = TypeVar("_Result")
 
@@ -18,13 +18,45 @@ _ATTEMPTS = 20
 _BACKLOG = 1024
 
 
+class Listener(socket.socket):
+    """A listening socket that knows what it has accepted."""
+
+    accepted: list[socket.socket]
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        """Accept a connection and remember it as long as it is open."""
+        connection, address = super().accept()
+        self.accepted = [one for one in self.accepted if one.fileno() >= 0]
+        self.accepted.append(connection)
+        return connection, address
+
+
+async def all_closed(listeners: Iterable[Listener]) -> None:
+    """Let the loop go on until no accepted connection is open; TLS ends in several steps.
+
+    A loop that stops before leaves sockets to the garbage collector, which complains.
+    """
+    accepted = [one for listener in listeners for one in listener.accepted]
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(1):
+            while any(one.fileno() >= 0 for one in accepted):  # noqa: ASYNC110 - no event tells
+                await asyncio.sleep(0)
+
+
 class LoopThread:
     """A daemon thread with an event loop of its own; its verbs are for other threads."""
 
     def __init__(self, name: str) -> None:
         self._loop = asyncio.new_event_loop()
+        self._listeners: list[Listener] = []
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
+
+    def listen(self) -> list[Listener]:
+        """Return listening sockets for a server of this loop; see :func:`loopback_sockets`."""
+        listeners = loopback_sockets()
+        self._listeners += listeners
+        return listeners
 
     def run(self, work: Coroutine[Any, Any, _Result]) -> _Result:
         """Run a coroutine there and return its result."""
@@ -41,6 +73,7 @@ class LoopThread:
     def close(self) -> None:
         """Cancel what still runs and end the thread."""
         self.run(_cancel_all())
+        self.run(all_closed(self._listeners))
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -51,7 +84,7 @@ class LoopThread:
         self._loop.run_until_complete(self._loop.shutdown_asyncgens())
 
 
-def loopback_sockets() -> list[socket.socket]:
+def loopback_sockets() -> list[Listener]:
     """Listen on one free port of 127.0.0.1, and of ::1 where there is IPv6.
 
     Clients that try ::1 first wait for its refusal otherwise, two seconds on Windows;
@@ -69,10 +102,11 @@ def loopback_sockets() -> list[socket.socket]:
     raise OSError(message)
 
 
-def _listener(family: socket.AddressFamily, host: str, port: int) -> socket.socket:
+def _listener(family: socket.AddressFamily, host: str, port: int) -> Listener:
     # asyncio sets TCP_NODELAY on what it accepts only where the protocol is spelled
     # out; without it every sign-in takes 40 ms longer.
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener = Listener(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.accepted = []
     try:
         if os.name == "posix":  # on Windows it would let two programs share the port
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

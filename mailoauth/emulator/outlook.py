@@ -15,7 +15,7 @@ from mailoauth.emulator.faults import EndAfterMessages, Faults
 from mailoauth.emulator.identity import OUTLOOK_SCOPES, IdentityService
 from mailoauth.emulator.identity_replies import TENANT
 from mailoauth.emulator.imap import ImapServer
-from mailoauth.emulator.loop import LoopThread, loopback_sockets
+from mailoauth.emulator.loop import LoopThread
 from mailoauth.emulator.mailstore import Mailstore
 from mailoauth.emulator.personality import PERSONALITIES
 from mailoauth.emulator.post import PostOffice
@@ -91,7 +91,7 @@ class OutlookEmulator:
             self._ports: dict[Protocol, int] = {}
             for protocol in _PROTOCOLS:
                 server = self._server(protocol)
-                sockets = loopback_sockets()
+                sockets = self._thread.listen()
                 self._ports[protocol] = sockets[0].getsockname()[1]
                 stack.callback(self._thread.call, server.stop)
                 self._thread.run(server.start(sockets, self._certificates.server_context()))

@@ -277,7 +277,7 @@ class AsyncMailer:
             await connection.connect()
             await connection.sign_in(self.account.provider.sasl, user, token.value)
         except BaseException:
-            connection.close()
+            await connection.discard()
             raise
         return connection
 

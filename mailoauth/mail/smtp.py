@@ -32,6 +32,7 @@ from mailoauth.mail.watches import FlowWatch, PlaintextWatch
 from mailoauth.network import Deadline, tls_context, translate
 
 if TYPE_CHECKING:
+    from asyncio.trsock import TransportSocket
     from collections.abc import Iterator
 
     from mailoauth.accounts import Account
@@ -49,6 +50,9 @@ _PIECE = 65_536
 #: allows ten minutes).
 _SLOWEST = 50_000
 
+#: More steps of the loop than a TLS connection takes to end.
+_STEPS = 20
+
 
 class SubmissionConnection:
     """One connection to a submission service (RFC 6409); every verb awaits the network.
@@ -63,6 +67,7 @@ class SubmissionConnection:
         self.deadline = deadline
         self.usable = False
         self._used = False
+        self._socket: TransportSocket | None = None
         self._timeout = timeout
         self._smtp = aiosmtplib.SMTP(
             hostname=endpoint.host,
@@ -265,18 +270,32 @@ class SubmissionConnection:
             transport = self._smtp.transport
             with contextlib.suppress(aiosmtplib.SMTPException, OSError, ValueError):
                 await self._smtp.quit(timeout=2.0)
-            if transport is not None:
-                cast("asyncio.Transport", transport).abort()
+            self._abort(transport)
+        await self.discard()
+
+    async def discard(self) -> None:
+        """Close without a goodbye, and let the loop take the socket down.
+
+        It takes a few steps; a loop that ends before leaves it to the garbage collector.
+        """
         self.close()
+        for _ in range(_STEPS):
+            if self._socket is None or self._socket.fileno() < 0:
+                return
+            await asyncio.sleep(0)
 
     def close(self) -> None:
         """Close without a goodbye, and without waiting for TLS to say its own."""
         self.usable = False
         transport = self._smtp.transport
         self._smtp.close()
+        self._abort(transport)
+
+    def _abort(self, transport: asyncio.BaseTransport | None) -> None:
         if transport is not None:
             # close() alone waits for the peer's close_notify: a silent peer would keep
             # the socket open beyond the end of the program's event loop.
+            self._socket = transport.get_extra_info("socket")
             cast("asyncio.Transport", transport).abort()
 
     async def _command(self, *words: bytes) -> Reply:
