@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 BODY_LIMIT = 1 << 20
+#: Seconds for one address of the identity service to take the connection.
+_CONNECT = 10.0
 DISCOVERY_LIFE = 24 * 3600.0
 _SERVER_FAILURE = 500
 _TOO_MANY_REQUESTS = 429
@@ -160,7 +162,9 @@ class IdentityHttp:
     def _exchange(
         self, method: str, url: str, what: str, **more: Any
     ) -> tuple[int, dict[str, Any]]:
-        limit = urllib3.Timeout(total=self._deadline.step(self._timeout))
+        step = self._deadline.step(self._timeout)
+        # A name may have several addresses, and each may be a hole.
+        limit = urllib3.Timeout(connect=min(step, _CONNECT), total=step)
         with self._session.request(
             method,
             url,
