@@ -163,20 +163,6 @@ class TestCleanliness:
         assert ended.stderr.strip() == ""
 
 
-class TestSpeed:
-    def test_a_thousand_messages_are_read_within_two_seconds(
-        self, outlook: OutlookEmulator
-    ) -> None:
-        for _ in range(1000):
-            outlook.deliver(ADA, MAIL + b"x" * 70 * 50)
-        with opened(outlook) as client:
-            client.select()
-            started = time.monotonic()
-            for first in range(1, 1001, 100):
-                client.uid("FETCH", f"{first}:{first + 99}", "(FLAGS BODY.PEEK[])")
-            assert time.monotonic() - started < 2
-
-
 def _python(*arguments: str, path: Path | None = None) -> subprocess.CompletedProcess[str]:
     root = Path(__file__).parent.parent
     search = os.pathsep.join(str(folder) for folder in (path, root) if folder)

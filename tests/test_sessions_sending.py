@@ -160,7 +160,7 @@ def test_a_deadline_ends_the_whole_call(
         begun = time.monotonic()
         with pytest.raises(ConnectionTimedOut) as caught:
             _use(mail, wire)
-        assert 0.9 < time.monotonic() - begun < 3.0
+        assert 0.9 < time.monotonic() - begun < 20  # and not the 30 of one step
         assert isinstance(caught.value, TimeoutError)
         _use(mail, wire)
     assert sent_subjects(emulator) == (["late"] if wire == "smtp" else [])
@@ -177,11 +177,11 @@ def test_a_deadline_bounds_the_wait_for_a_token(emulator: OutlookEmulator, colou
     emulator.expire_tokens()
     with session_of(emulator, colour, timeout=30.0, deadline=1.0) as mail:
         emulator.expire_tokens()
-        emulator.identity.fail_next(hang=2.5)
+        emulator.identity.fail_next(hang=10)
         begun = time.monotonic()
         with pytest.raises(ConnectionTimedOut):
             list(mail.unseen())
-        assert time.monotonic() - begun < 2.4
+        assert time.monotonic() - begun < 8  # the answer takes 10
 
 
 # Recipients and messages.

@@ -49,6 +49,19 @@ __all__ = [
 
 TIMEOUT = 30.0
 
+#: What an answer that is not as it should be makes MSAL raise; a NameError would be our own bug.
+_ODD_ANSWER = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    msal.exceptions.MsalError,
+)
+
 
 class MicrosoftRefresher:
     """Refreshes one account's grant, a person's or an app's; a ``Refresher``.
@@ -216,7 +229,7 @@ class Conversation:
             raise
         except DiscoveryRefused as exc:
             raise self._no_such_authority(exc.answer) from exc
-        except Exception as exc:  # noqa: BLE001 - MSAL raises whatever an odd answer makes it raise
+        except _ODD_ANSWER as exc:
             kind = type(exc).__name__
         if self._http.failure is not None:
             raise self._http.failure
