@@ -35,8 +35,12 @@ async def all_closed(listeners: Iterable[Listener]) -> None:
     """Let the loop go on until no accepted connection is open; TLS ends in several steps.
 
     A loop that stops before leaves sockets to the garbage collector, which complains.
+    One whose TLS is not set up yet is known to no server, and is ended here.
     """
     accepted = [one for listener in listeners for one in listener.accepted]
+    for one in accepted:
+        with contextlib.suppress(OSError):
+            one.shutdown(socket.SHUT_RDWR)
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(1):
             while any(one.fileno() >= 0 for one in accepted):  # noqa: ASYNC110 - no event tells
