@@ -35,12 +35,14 @@ async def all_closed(listeners: Iterable[Listener]) -> None:
     """Let the loop go on until no accepted connection is open; TLS ends in several steps.
 
     A loop that stops before leaves sockets to the garbage collector, which complains.
-    One whose TLS is not set up yet is known to no server, and is ended here.
+    Connections whose TLS is not set up yet, or that the client has half closed, are known
+    to no server: they are ended here. asyncio keeps a list of them, but not in public.
     """
     accepted = [one for listener in listeners for one in listener.accepted]
-    for one in accepted:
-        with contextlib.suppress(OSError):
-            one.shutdown(socket.SHUT_RDWR)
+    transports: dict[int, asyncio.Transport]
+    transports = getattr(asyncio.get_running_loop(), "_transports", {})
+    for transport in list(transports.values()):
+        transport.abort()
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(1):
             while any(one.fileno() >= 0 for one in accepted):  # noqa: ASYNC110 - no event tells
