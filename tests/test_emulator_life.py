@@ -163,6 +163,25 @@ class TestCleanliness:
         assert ended.stderr.strip() == ""
 
 
+KNOCKING = """
+import gc, socket
+from mailoauth.emulator import OutlookEmulator
+
+for _ in range(25):
+    with OutlookEmulator() as outlook:
+        for port in (outlook.imap.port, outlook.smtp.port, outlook.identity.port):
+            for host in ("127.0.0.1", "::1"):
+                socket.create_connection((host, port)).close()
+    gc.collect()
+"""
+
+
+def test_clients_that_come_at_the_last_moment_leave_no_socket_open() -> None:
+    done = _python("-c", KNOCKING)
+    assert done.returncode == 0
+    assert "unclosed" not in done.stderr
+
+
 def _python(*arguments: str, path: Path | None = None) -> subprocess.CompletedProcess[str]:
     root = Path(__file__).parent.parent
     search = os.pathsep.join(str(folder) for folder in (path, root) if folder)

@@ -12,6 +12,7 @@ from pymap.context import connection_exit, subsystem
 
 from mailoauth.emulator.imap_session import ImapSession
 from mailoauth.emulator.imap_state import Config, State
+from mailoauth.emulator.loop import stop_listening
 from mailoauth.emulator.records import Connection
 
 if TYPE_CHECKING:
@@ -71,10 +72,9 @@ class ImapServer:
         for writer in tuple(self._live):
             writer.transport.abort()
 
-    def stop(self) -> None:
+    async def stop(self) -> None:
         """Stop listening and cut every live session."""
-        for server in self._servers:
-            server.close()
+        await stop_listening(self._servers)
         self.disconnect()
 
     async def _serve(self, reader: StreamReader, writer: StreamWriter) -> None:

@@ -31,6 +31,22 @@ class Listener(socket.socket):
         return connection, address
 
 
+async def stop_listening(servers: Iterable[asyncio.Server]) -> None:
+    """Close the servers once what they have accepted is attached to them.
+
+    asyncio cannot attach a connection to a server that was closed in between, and then
+    leaves its socket open (an assertion in ``Server._attach`` of CPython 3.11).
+    """
+    loop = asyncio.get_running_loop()
+    for server in servers:
+        for listener in server.sockets:
+            loop.remove_reader(listener.fileno())
+    for _ in range(3):
+        await asyncio.sleep(0)
+    for server in servers:
+        server.close()
+
+
 async def all_closed(listeners: Iterable[Listener]) -> None:
     """Let the loop go on until no accepted connection is open; TLS ends in several steps.
 
@@ -38,14 +54,13 @@ async def all_closed(listeners: Iterable[Listener]) -> None:
     Connections whose TLS is not set up yet, or that the client has half closed, are known
     to no server: they are ended here. asyncio keeps a list of them, but not in public.
     """
-    accepted = [one for listener in listeners for one in listener.accepted]
-    transports: dict[int, asyncio.Transport]
-    transports = getattr(asyncio.get_running_loop(), "_transports", {})
-    for transport in list(transports.values()):
-        transport.abort()
+    loop = asyncio.get_running_loop()
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(1):
-            while any(one.fileno() >= 0 for one in accepted):  # noqa: ASYNC110 - no event tells
+            # One that was accepted a moment ago gets its transport only in the next step.
+            while any(one.fileno() >= 0 for listener in listeners for one in listener.accepted):
+                for transport in list(getattr(loop, "_transports", {}).values()):
+                    transport.abort()
                 await asyncio.sleep(0)
 
 
@@ -78,8 +93,9 @@ class LoopThread:
 
     def close(self) -> None:
         """Cancel what still runs and end the thread."""
-        self.run(_cancel_all())
+        # The connections first: a task that is cancelled before it began leaves its socket open.
         self.run(all_closed(self._listeners))
+        self.run(_cancel_all())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()

@@ -93,10 +93,13 @@ class OutlookEmulator:
                 server = self._server(protocol)
                 sockets = self._thread.listen()
                 self._ports[protocol] = sockets[0].getsockname()[1]
-                stack.callback(self._thread.call, server.stop)
+                stack.callback(self._stop, server)
                 self._thread.run(server.start(sockets, self._certificates.server_context()))
             self._open = stack.pop_all()
         return self
+
+    def _stop(self, server: ImapServer | SmtpServer) -> None:
+        self._thread.run(server.stop())
 
     def __exit__(self, *exc_info: object) -> None:
         self._open.close()

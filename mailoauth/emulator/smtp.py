@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, AnyStr
 from aiosmtpd.smtp import SMTP
 
 from mailoauth.emulator.faults import Cut, Reply, Silent
+from mailoauth.emulator.loop import stop_listening
 from mailoauth.emulator.records import Connection
 from mailoauth.emulator.signin import parse_claim
 
@@ -88,10 +89,9 @@ class SmtpServer:
         for session in tuple(self.live):
             session.cut()
 
-    def stop(self) -> None:
+    async def stop(self) -> None:
         """Stop listening and cut every live session."""
-        for server in self._servers:
-            server.close()
+        await stop_listening(self._servers)
         self.disconnect()
 
 
