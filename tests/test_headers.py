@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from datetime import timedelta
 
 import pytest
@@ -62,6 +64,34 @@ def test_a_subject_is_read_as_it_was_meant(line: bytes, subject: str) -> None:
 )
 def test_a_sender_is_read_as_it_was_meant(value: bytes, sender: Address | None) -> None:
     assert header(b"From: " + value).sender == sender
+
+
+def test_a_comma_that_python_encoded_separates_addresses() -> None:
+    people = header(
+        b"To: =?utf-8?q?L=C3=B6v?= <a@example.com> =?utf-8?q?=2C?= b@example.com\r\n"
+        b" =?utf-8?q?=2C?= c@example.com, Lovelace =?utf-8?q?=2C?= Ada <d@example.com>"
+    ).to
+    assert people == (
+        Address("Löv", "a@example.com"),
+        Address("", "b@example.com"),
+        Address("", "c@example.com"),
+        Address("Lovelace , Ada", "d@example.com"),
+    )
+
+
+def test_an_address_is_a_value() -> None:
+    ada = Address("Ada", "ada@example.com")
+    assert ada == Address("Ada", "ada@example.com") != Address("", "ada@example.com")
+    assert ada != ("Ada", "ada@example.com")
+    assert len({ada, Address(name="Ada", address="ada@example.com")}) == 1
+    assert repr(ada) == "Address(name='Ada', address='ada@example.com')"
+    assert pickle.loads(pickle.dumps(ada)) == copy.copy(ada) == ada
+    match ada:
+        case Address(name, address):
+            assert (name, address) == ("Ada", "ada@example.com")
+    for name in ("name", "address"):
+        with pytest.raises(AttributeError):
+            setattr(ada, name, "changed")
 
 
 @pytest.mark.parametrize(

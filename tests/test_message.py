@@ -184,6 +184,14 @@ def test_html_may_name_its_own_charset() -> None:
     assert message("Content-Type: text/html", page.encode("cp1251")).text == "Привет"
 
 
+@pytest.mark.parametrize("name", ["base64", "zip", "rot13", "hex", "idna", "unicode_escape"])
+def test_a_codec_that_is_no_charset_is_not_used(name: str) -> None:
+    mail = message(f"Content-Type: text/plain; charset={name}", b"Gr\xfc\xdfe \\x41")
+    assert mail.text == "Grüße \\x41"
+    assert mail.defects == (f"unknown charset {name}",)
+    assert message(f"Subject: =?{name}?Q?a?=").subject == f"=?{name}?Q?a?="
+
+
 def test_an_unknown_charset_is_a_defect() -> None:
     mail = message("Content-Type: text/plain; charset=no-such", "hello")
     assert mail.defects == ("unknown charset no-such",)
@@ -246,6 +254,15 @@ def test_a_signed_message_keeps_its_signature_as_an_attachment() -> None:
     )
     assert mail.text == "hello"
     assert [each.filename for each in mail.attachments] == ["smime.p7s"]
+
+
+def test_parts_of_a_digest_are_messages_unless_they_say_otherwise() -> None:
+    mail = message(
+        "Content-Type: multipart/digest; boundary=d",
+        "--d\n\nSubject: one\n--d\nContent-Type: nonsense\n\nx\n--d\nContent-Type: image/png\n\nx\n--d--",
+    )
+    kinds = [each.content_type for each in mail.attachments]
+    assert kinds == ["message/rfc822", "message/rfc822", "image/png"]
 
 
 def test_a_boundary_that_begins_like_another_is_not_taken_for_it() -> None:

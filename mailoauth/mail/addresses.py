@@ -3,40 +3,75 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from mailoauth.mail.decoding import decode_text, decode_words, one_line
 
-_TOKEN = re.compile(
-    r"""(?P<encoded>=\?[^?\s]{1,80}\?[bBqQ]\?[^?\s]*\?=)
+# "Name <address>", the name in quotes or not, or an address alone, with a separator or the
+# end behind it. Possessive throughout: no character is tried more than twice.
+_WORD = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]++"
+_PLAIN = re.compile(
+    rf"""[ ]*+(?:
+        (?:"([^"\\\x00-\x1f\x7f]*+)"[ ]*+|({_WORD}(?:[ ]{_WORD})*+)[ ]*+)?+<({_WORD}@[A-Za-z0-9.-]++)>
+      | ({_WORD}@[A-Za-z0-9.-]++)
+    )[ ]*+(?:[,;]|\Z)""",
+    re.VERBOSE,
+)
+
+# Compiled when first needed: they serve other addresses only.
+_PIECE = r"""(?xs)(?P<encoded>=\?[^?\s]{1,80}\?[bBqQ]\?[^?\s]*\?=)
       | (?P<quoted>"(?:[^"\\]|\\.)*"?)
       | (?P<angle><[^<>]*>?)
       | (?P<literal>\[[^\]\s]*\]?)
       | (?P<special>[(),;:])
       | (?P<space>\s+)
-      | (?P<text>[^"<\[(),;:\s]+)""",
-    re.VERBOSE | re.DOTALL,
-)
-_SPACED = re.compile(r"\s*([@.])\s*")  # RFC 5322 section 4.4 knows spaces there
-_QUOTED_PAIR = re.compile(r"\\(.)", re.DOTALL)
-_PLAIN_NAME = re.compile(r"[\w !#$%&'*+/=?^`{|}~-]*")
+      | (?P<text>[^"<\[(),;:\s]+)"""
+# Python's email encodes the comma behind an address where it folds a line there.
+_ENCODED_COMMA = "=?utf-8?q?=2c?="
+_SPACED = r"\s*([@.])\s*"  # RFC 5322 section 4.4 knows spaces there
+_QUOTED_PAIR = r"(?s)\\(.)"
+_PLAIN_NAME = r"[\w !#$%&'*+/=?^`{|}~-]*"
 
 
-@dataclass(frozen=True, slots=True)
 class Address:
     """A correspondent; either part is "" where the mail does not say."""
 
-    name: str
-    address: str
+    # Written out because the import of dataclasses costs more than reading a hundred mails.
+    __match_args__ = ("name", "address")
+    __slots__ = ("_address", "_name")
+
+    def __init__(self, name: str, address: str) -> None:
+        self._name = name
+        self._address = address
+
+    @property
+    def name(self) -> str:
+        """What the correspondent is called."""
+        return self._name
+
+    @property
+    def address(self) -> str:
+        """Where mail for the correspondent goes."""
+        return self._address
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Address):
+            return NotImplemented
+        return (self._name, self._address) == (other._name, other._address)
+
+    def __hash__(self) -> int:
+        return hash((self._name, self._address))
+
+    def __repr__(self) -> str:
+        return f"Address(name={self._name!r}, address={self._address!r})"
 
     def __str__(self) -> str:
-        if not self.name:
-            return self.address
-        name = self.name
-        if not _PLAIN_NAME.fullmatch(name):
+        if not self._name:
+            return self._address
+        name = self._name
+        if not re.fullmatch(_PLAIN_NAME, name):
             escaped = name.replace("\\", "\\\\").replace('"', '\\"')
             name = f'"{escaped}"'
-        return f"{name} <{self.address}>"
+        return f"{name} <{self._address}>"
 
 
 def parse_addresses(value: bytes | str) -> tuple[Address, ...]:
@@ -46,8 +81,28 @@ def parse_addresses(value: bytes | str) -> tuple[Address, ...]:
     are left out.
     """
     text = decode_text(value) if isinstance(value, bytes) else value
+    return _read_plain(text) or _read_any(text)
+
+
+def _read_plain(text: str) -> tuple[Address, ...]:
+    """Read a list in which every address is plain; nothing comes where one is not."""
+    if "=?" in text or not text.isascii():
+        return ()
+    found: list[Address] = []
+    position = 0
+    while position < len(text):
+        match = _PLAIN.match(text, position)
+        if match is None:
+            return ()
+        quoted, name, angle, alone = match.groups(default="")
+        found.append(Address(" ".join(quoted.split()) if quoted else name, angle or alone))
+        position = match.end()
+    return tuple(found)
+
+
+def _read_any(text: str) -> tuple[Address, ...]:
     reader = _Reader()
-    for match in _TOKEN.finditer(text):
+    for match in re.finditer(_PIECE, text):
         reader.take(match.lastgroup or "", match[0])
     reader.finish()
     return tuple(reader.found)
@@ -66,6 +121,7 @@ class _Reader:
         self._raw: list[str] = []  # the same as it was written, for addresses without <>
         self._comment: list[str] = []
         self._angle: str | None = None
+        self._complete = False  # an address was read: nothing but a separator is due
 
     def take(self, kind: str, piece: str) -> None:
         if piece in {"(", ")"}:
@@ -76,7 +132,11 @@ class _Reader:
             self._separate(piece)
         elif kind == "angle" and self._angle is None:
             self._angle = piece.strip("<>").strip()
+            self._complete = True
+        elif self._complete and piece.lower() == _ENCODED_COMMA:
+            self.finish()
         else:
+            self._complete = self._complete or (kind == "text" and "@" in piece)
             self._raw.append(piece)
             self._words.append(_unquote(piece) if kind == "quoted" else piece)
 
@@ -95,7 +155,7 @@ class _Reader:
                 address = address.rpartition(":")[2]
             self._found(name.strip() or comment, address)
         elif "@" in "".join(self._raw):
-            self._found(comment, _SPACED.sub(r"\1", "".join(self._raw)))
+            self._found(comment, re.sub(_SPACED, r"\1", "".join(self._raw)))
         elif name.strip():
             decoded = decode_words(name).strip()
             name_as_written = "".join(self._raw).strip()
@@ -109,4 +169,4 @@ class _Reader:
 
 
 def _unquote(quoted: str) -> str:
-    return _QUOTED_PAIR.sub(r"\1", quoted[1:].removesuffix('"'))
+    return re.sub(_QUOTED_PAIR, r"\1", quoted[1:].removesuffix('"'))

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import binascii
 import codecs
-import email.utils
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from functools import lru_cache
-from urllib.parse import unquote_to_bytes
+
+from mailoauth.mail.transfer import decode_base64
 
 _CHARSET = re.compile(r"[a-z0-9][a-z0-9_.:+-]{0,40}")
 # What senders write, and what they mean by it.
@@ -38,34 +38,49 @@ _ALIASES = {
 }
 # Charsets that say nothing: the bytes themselves are a better witness.
 _UNSAID = frozenset({"us-ascii", "ascii", "ansi_x3.4-1968", "unknown-8bit", "x-unknown", "8bit"})
+# The commonest codecs, which never give lone surrogates.
+_WITHOUT_SURROGATES = frozenset({"utf-8", "cp1252"})
 # Codecs of Python that no mail means: slow, warning, or not for text.
 _NOT_CHARSETS = frozenset({"idna", "punycode", "undefined", "unicode_escape", "raw_unicode_escape"})
 
-_CONTROLS = re.compile(r"[\x00-\x1f\x7f]+")
-# A question mark inside the text is an error that senders make; three are put up with.
-_ENCODED_WORD = re.compile(
-    r"=\?([^?\s]{1,80})\?([bBqQ])\?([^?]*(?:\?(?!=)[^?]*){0,3})\?=", re.ASCII
+# What most headers need is compiled here, the rest (as text) when a header needs it.
+_PLAIN_PARAMETER = re.compile(r';\s*([^\s=;"]{1,200})\s*=\s*("[^"]*"?|[^;]*)')
+_DATE = re.compile(
+    r"(?:[A-Z][a-z]{2}, )?([0-9]{1,2}) ([A-Z][a-z]{2}) ([12][0-9]{3}) "
+    r"([0-9]{2}):([0-9]{2})(?::([0-9]{2}))? ([+-][0-9]{4}|GMT)(?: \([A-Z]{1,5}\))?"
 )
-_NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/=]+")
-_PADDING = re.compile(rb"=+")
-_PARAMETER = re.compile(rb';\s*([^\s=;"]{1,200})\s*=\s*("(?:[^"\\]|\\.)*"?|[^;]*)', re.DOTALL)
-_SEGMENT = re.compile(r"([^*]+)(?:\*([0-9]{1,4}))?(\*)?")
-_QUOTED_PAIR = re.compile(rb"\\(.)", re.DOTALL)
+_MONTHS = {
+    "Jan": 1, "Feb": 2, "Mar": 3, "Apr": 4, "May": 5, "Jun": 6,
+    "Jul": 7, "Aug": 8, "Sep": 9, "Oct": 10, "Nov": 11, "Dec": 12,
+}  # fmt: skip
+_CONTROLS = r"[\x00-\x1f\x7f]+"
+# A question mark inside the text is an error that senders make; three are put up with.
+_ENCODED_WORD = r"(?a)=\?([^?\s]{1,80})\?([bBqQ])\?([^?]*(?:\?(?!=)[^?]*){0,3})\?="
+_PARAMETER = rb'(?s);\s*([^\s=;"]{1,200})\s*=\s*("(?:[^"\\]++|\\.)*+"?|[^;]*)'
+_SEGMENT = r"([^*]+)(?:\*([0-9]{1,4}))?(\*)?"
+_QUOTED_PAIR = rb"(?s)\\(.)"
 
 #: Of one parameter: number of the segment -> whether it is percent-encoded, its bytes.
 _Segments = dict[int, tuple[bool, bytes]]
 
 
-@lru_cache(maxsize=256)
 def known_charset(charset: str) -> str | None:
     """Name the codec for a charset as mail names it, None where there is none."""
+    return _codec(charset) if len(charset) <= _LONGEST_CHARSET else None
+
+
+_LONGEST_CHARSET = 80  # what is remembered must not take much room
+
+
+@lru_cache(maxsize=256)
+def _codec(charset: str) -> str | None:
     name = charset.strip().strip("\"'").lower()
     name = _ALIASES.get(name, name)
     if not _CHARSET.fullmatch(name):
         return None
     try:
         codec = codecs.lookup(name).name
-        b"".decode(codec)
+        b"a".decode(codec, "replace")
     except (LookupError, ValueError):  # unknown; not a charset (zip, rot13)
         return None
     return None if codec.replace("-", "_") in _NOT_CHARSETS else codec
@@ -76,14 +91,16 @@ def decode_text(data: bytes, charset: str | None = None) -> str:
     codec = known_charset(charset) if charset and charset.lower() not in _UNSAID else None
     if codec is None:
         try:
-            return data.decode("utf-8-sig")
+            return data.decode().removeprefix("\ufeff")
         except UnicodeDecodeError:
             codec = "cp1252"
     try:
         text = data.decode(codec, "replace")
     except (LookupError, ValueError):
         return data.decode("utf-8", "replace")
-    return scrub_surrogates(text).removeprefix("\ufeff")
+    if codec not in _WITHOUT_SURROGATES:
+        text = scrub_surrogates(text)
+    return text.removeprefix("\ufeff")
 
 
 def scrub_surrogates(text: str) -> str:
@@ -102,7 +119,8 @@ def decode_header(value: bytes) -> str:
 
 def one_line(text: str) -> str:
     """Replace line breaks and other control characters by spaces."""
-    return _CONTROLS.sub(" ", text).strip()
+    # What can be printed holds no control characters.
+    return (text if text.isprintable() else re.sub(_CONTROLS, " ", text)).strip()
 
 
 def decode_words(text: str) -> str:
@@ -112,11 +130,11 @@ def decode_words(text: str) -> str:
     pieces: list[str] = []
     run = _WordRun()
     end = 0
-    for match in _ENCODED_WORD.finditer(text):
+    for match in re.finditer(_ENCODED_WORD, text):
         between = text[end : match.start()]
         charset = match[1].partition("*")[0].lower()  # RFC 2231 section 5: charset*language
         data = _decode_word(match[2], match[3])
-        if data is None or known_charset(charset) is None:
+        if known_charset(charset) is None:
             pieces += [run.take(), between, match[0]]
         elif between.strip() or not run.data:
             pieces += [run.take(), between]
@@ -128,6 +146,12 @@ def decode_words(text: str) -> str:
             run.add(charset, data)
         end = match.end()
     return "".join([*pieces, run.take(), text[end:]])
+
+
+def charsets_of_words(values: list[bytes]) -> set[str]:
+    """Name the charsets that the encoded words in some headers say they are in."""
+    text = "\n".join(map(decode_text, values))
+    return {match[1].partition("*")[0].lower() for match in re.finditer(_ENCODED_WORD, text)}
 
 
 class _WordRun:
@@ -142,43 +166,41 @@ class _WordRun:
         self.data.append(data)
 
     def take(self) -> str:
+        if not self.data:
+            return ""
         text = decode_text(b"".join(self.data), self.charset)
         self.data = []
         return text
 
 
-def _decode_word(encoding: str, text: str) -> bytes | None:
+def _decode_word(encoding: str, text: str) -> bytes:
     data = text.encode("utf-8", "replace")
     if encoding in "bB":
         return decode_base64(data)[0]
     return binascii.a2b_qp(data, header=True)
 
 
-def decode_base64(data: bytes) -> tuple[bytes, bool]:
-    """Decode as much as can be; the second value says whether all was well."""
-    compact = data.translate(None, b" \t\r\n")
-    try:
-        return binascii.a2b_base64(compact, strict_mode=True), True
-    except ValueError:
-        clean = _NOT_BASE64.sub(b"", compact)
-    runs = [run for run in _PADDING.split(clean) if run]
-    if len(clean) < len(compact):
-        runs = runs[:1]  # what follows the padding is somebody's footer, not more content
-    return b"".join(map(_decode_run, runs)), False
-
-
-def _decode_run(run: bytes) -> bytes:
-    if len(run) % 4 == 1:  # six bits of a byte whose rest is lost
-        run = run[:-1]
-    return binascii.a2b_base64(run + b"=" * (-len(run) % 4))
-
-
 def decode_parameters(value: bytes) -> tuple[str, dict[str, str]]:
     """Split a MIME header into its value, in lower case, and its decoded parameters."""
+    if not value:
+        return "", {}
+    text = value.decode("ascii", "replace")
+    if not text.isprintable() or "*" in text or "\\" in text or "=?" in text or "\ufffd" in text:
+        return _decode_segments(value)
+    first = text.partition(";")[0]
+    parameters: dict[str, str] = {}
+    for name, written in _PLAIN_PARAMETER.findall(text, len(first)):
+        plain = written[1:].removesuffix('"') if written.startswith('"') else written
+        parameters.setdefault(name.lower(), plain.strip())
+    return first.strip().lower(), parameters
+
+
+def _decode_segments(value: bytes) -> tuple[str, dict[str, str]]:
+    """Read parameters that may be cut in segments, escaped or in some charset (RFC 2231)."""
     first = value.partition(b";")[0]
     found: dict[str, _Segments] = {}
-    for match in _PARAMETER.finditer(value, len(first)):
-        name = _SEGMENT.fullmatch(match[1].decode("ascii", "replace").lower())
+    for match in re.compile(_PARAMETER).finditer(value, len(first)):
+        name = re.fullmatch(_SEGMENT, match[1].decode("ascii", "replace").lower())
         if name:
             # A plain name and its RFC 2231 twin are kept apart: the twin is the better one.
             key = name[1] + "*" if name[2] or name[3] else name[1]
@@ -191,11 +213,13 @@ def decode_parameters(value: bytes) -> tuple[str, dict[str, str]]:
 def _unquote(value: bytes) -> bytes:
     if not value.startswith(b'"'):
         return value.strip()
-    return _QUOTED_PAIR.sub(rb"\1", value[1:].removesuffix(b'"'))
+    return re.sub(_QUOTED_PAIR, rb"\1", value[1:].removesuffix(b'"'))
 
 
 def _join(segments: _Segments) -> str:
     """Put an RFC 2231 parameter together from its numbered segments."""
+    from urllib.parse import unquote_to_bytes  # noqa: PLC0415 - slow to import, and rarely needed
+
     ordered = [segments[number] for number in sorted(segments)]
     if not any(encoded for encoded, _ in ordered):
         return decode_header(b"".join(value for _, value in ordered))
@@ -211,8 +235,31 @@ def _join(segments: _Segments) -> str:
 
 def decode_date(text: str) -> datetime | None:
     """Read an RFC 5322 date as an aware time; -0000, "somewhere", is taken as UTC."""
+    match = _DATE.fullmatch(text)
+    if match is None or match[2] not in _MONTHS:
+        return _decode_odd_date(text)
+    day, month, year, hour, minute, second, zone = match.groups(default="0")
     try:
-        parsed = email.utils.parsedate_to_datetime(text[:200])
+        return datetime(
+            int(year), _MONTHS[month], int(day), int(hour), int(minute), int(second), 0, _zone(zone)
+        )
+    except ValueError:
+        return _decode_odd_date(text)
+
+
+@lru_cache(maxsize=256)
+def _zone(offset: str) -> timezone:
+    if offset == "GMT":
+        return UTC
+    minutes = int(offset[1:3]) * 60 + int(offset[3:])
+    return timezone(timedelta(minutes=-minutes if offset[0] == "-" else minutes))
+
+
+def _decode_odd_date(text: str) -> datetime | None:
+    from email.utils import parsedate_to_datetime  # noqa: PLC0415 - slow to import, rarely needed
+
+    try:
+        parsed = parsedate_to_datetime(text[:200])
         return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
     except (ValueError, TypeError, IndexError, OverflowError, AttributeError):
         return None

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import itertools
 import os
 import re
 import tempfile
 import unicodedata
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _LENGTH = 200  # octets; file systems take 255, and a number and a suffix must still fit
 _SUFFIX_LENGTH = 30
@@ -17,17 +23,19 @@ _RESERVED = re.compile(
     r"(con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³])(\.|$)", re.IGNORECASE
 )
 _NOT_IN_NAMES = re.compile(r'[<>:"|?*]')
+# What file systems that cannot sync say; theirs is not the promise that we make.
+_NO_SYNC = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 
 
-def safe_name(name: str) -> str:
-    """Make a file name that stays in its folder on every platform, "attachment" if nothing is left."""
+def safe_name(name: str, *, default: str = _DEFAULT) -> str:
+    """Make a file name that stays in its folder on every platform, the default if nothing is left."""
     name = re.split(r"[/\\]", name[-4096:])[-1]
     # Cf holds the marks that turn writing round and so disguise a suffix.
     name = "".join(char for char in name if unicodedata.category(char) not in {"Cc", "Cf", "Cs"})
     name = _NOT_IN_NAMES.sub("_", name).strip().lstrip(". ").rstrip(". ")
     if _RESERVED.match(name):
         name = f"_{name}"
-    return _shorten(name) or _DEFAULT
+    return _shorten(name) or default
 
 
 def _shorten(name: str, room: int = _LENGTH, marker: str = "") -> str:
@@ -56,24 +64,57 @@ def make_folder(folder: Path) -> None:
         each.mkdir(mode=0o700, exist_ok=True)
 
 
-def save_new(target: Path, content: bytes) -> Path:
+def place_for(path: str | os.PathLike[str], name: str) -> Path:
+    """Return the file that a path means, in a folder one of that name; makes missing folders."""
+    target = Path(path)
+    if is_folder(path):
+        target /= name
+    make_folder(target.parent)
+    return target
+
+
+def save_new(target: Path, content: bytes | Iterable[bytes]) -> Path:
     """Write a file of mode 0600 whole or not at all, replacing nothing; return where it is.
 
-    Where the name is taken a number is added, by other processes' files too.
-    Raises ``OSError`` as the file system does.
+    Content that comes in pieces is written as it comes; what it raises leaves no file.
+    Where the name is taken a number is added, by other processes' files too. The file
+    has its name only once its content is on the disk, so a power cut leaves all of it or
+    none, and all of it after the return. Raises ``OSError`` as the file system does.
     """
     handle, name = tempfile.mkstemp(prefix=".mailoauth-", suffix=".part", dir=target.parent)
     temporary = Path(name)
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(content)
+            for piece in [content] if isinstance(content, bytes) else content:
+                file.write(piece)
+            file.flush()
+            _sync(file.fileno())
         place = target
         numbers = itertools.count(2)
         while not _claim(temporary, place):
             place = target.with_name(_shorten(target.name, marker=f"-{next(numbers)}"))
-        return place
     finally:
         temporary.unlink(missing_ok=True)
+    _sync_folder(target.parent)
+    return place
+
+
+def _sync(descriptor: int) -> None:
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _NO_SYNC:
+            raise
+
+
+def _sync_folder(folder: Path) -> None:
+    """Put the new name on the disk; where that cannot be done the file is whole all the same."""
+    with contextlib.suppress(OSError):  # Windows opens no folders
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _claim(temporary: Path, place: Path) -> bool:

@@ -8,68 +8,69 @@ from __future__ import annotations
 
 import binascii
 import re
-from dataclasses import dataclass, field
-from functools import cached_property
-from itertools import islice
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from mailoauth.mail import decoding
-from mailoauth.mail.decoding import decode_parameters
-from mailoauth.mail.names import safe_name
+from mailoauth.mail.decoding import decode_header, decode_parameters
+from mailoauth.mail.head import read_head
+from mailoauth.mail.once import once
+from mailoauth.mail.transfer import decode_base64, decode_uu
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Mapping
 
-_FIELD = re.compile(
-    rb"([!-9;-~]*)[ \t]*:((?:[^\r\n]*)(?:(?:\r\n|\r|\n)[ \t][^\r\n]*)*)(?:\r\n|\r|\n|\Z)"
-)
 _TYPE = re.compile(r"[!-.0-~]+/[!-.0-~]+")
-_MBOX_LINE = re.compile(rb">?From [^\r\n]*(?:\r\n|\r|\n)")
-_LINE_BREAK = re.compile(rb"\r\n|\r|\n")
-_BEGINS_WITH_BOUNDARY = re.compile(rb"\s*--([^\r\n]{1,200}?)[ \t]*[\r\n]")
+# Names that are safe as they are: safe_name() leaves them alone, and loading it takes longer.
+_SAFE_NAME = re.compile(
+    r"(?!(?i:con|prn|aux|nul|com|lpt))[A-Za-z0-9](?:[A-Za-z0-9 _.()-]{0,150}[A-Za-z0-9])?"
+)
+_BOUNDARY_END = re.compile(rb"(--)?[ \t]*(?:\r\n|\r|\n|\Z)")
+_LINE_END = re.compile(rb"[\r\n]")
+# Compiled when first needed.
+_BEGINS_WITH_BOUNDARY = rb"\s*--([^\r\n]{1,200}?)[ \t]*[\r\n]"
 
 _DEEPEST = 100  # levels of multipart; deeper ones are shown as one part
 _MOST_PARTS = 50_000
+_UUENCODE = frozenset({b"x-uuencode", b"uuencode", b"x-uue", b"uue"})
+_UNENCODED = frozenset({b"", b"7bit", b"8bit", b"binary"})
 
 
-@dataclass(frozen=True)
 class Part:
     """A stretch of the message with headers and a body of its own."""
 
-    raw: bytes = field(repr=False)
-    start: int
-    end: int
-    fallback_type: str = "text/plain"
+    def __init__(self, raw: bytes, start: int, end: int, fallback_type: str = "text/plain") -> None:
+        self.raw = raw
+        self.start = start
+        self.end = end
+        self.fallback_type = fallback_type
+        #: Where its body begins in ``raw``, and what is wrong with its headers.
+        self._fields, self.body_start, self.head_defects = read_head(raw, start, end)
+        self._first = {name.lower(): value for name, value in reversed(self._fields)}
 
-    @cached_property
-    def _head(self) -> tuple[list[tuple[bytes, bytes]], int, list[str]]:
-        return _read_head(self.raw, self.start, self.end)
+    def __repr__(self) -> str:
+        return f"<Part {self.start}-{self.end}>"  # its bytes are private
 
     @property
     def fields(self) -> list[tuple[bytes, bytes]]:
         """Its headers in order: the name as written, the value as written but on one line."""
-        return self._head[0]
-
-    @property
-    def body_start(self) -> int:
-        """Where its body begins in ``raw``."""
-        return self._head[1]
-
-    @property
-    def head_defects(self) -> list[str]:
-        """What is wrong with its headers."""
-        return self._head[2]
+        return [(name, value.strip()) for name, value in self._fields]
 
     def header(self, name: bytes) -> bytes:
         """Return the first header of a name given in lower case, b"" if there is none."""
-        return next((value for key, value in self.fields if key.lower() == name), b"")
+        return self._first.get(name, b"").strip()
 
-    @cached_property
-    def _type(self) -> tuple[str, dict[str, str]]:
-        value, parameters = decode_parameters(self.header(b"content-type"))
-        value = value.partition(" ")[0]  # a forgotten semicolon
-        # RFC 2045 section 5.2: what cannot be read is text.
-        return (value if _TYPE.fullmatch(value) else self.fallback_type), parameters
+    def headers(self, name: bytes) -> list[bytes]:
+        """Return every header of a name given in lower case, in order."""
+        if name not in self._first:
+            return []
+        return [value.strip() for key, value in self._fields if key.lower() == name]
+
+    @once
+    def _type(self) -> tuple[str, Mapping[str, str]]:
+        value = self._first.get(b"content-type", b"")
+        # The same few values come again and again: text/plain; charset=utf-8.
+        found = _remembered_type(value) if len(value) <= _SHORT else _read_type(value)
+        return found if found[0] else (self.fallback_type, found[1])
 
     @property
     def content_type(self) -> str:
@@ -77,12 +78,12 @@ class Part:
         return self._type[0]
 
     @property
-    def parameters(self) -> dict[str, str]:
+    def parameters(self) -> Mapping[str, str]:
         """The parameters of its type."""
         return self._type[1]
 
-    @cached_property
-    def _disposition(self) -> tuple[str, dict[str, str]]:
+    @once
+    def _disposition(self) -> tuple[str, Mapping[str, str]]:
         return decode_parameters(self.header(b"content-disposition"))
 
     @property
@@ -90,16 +91,17 @@ class Part:
         """How it is to be shown: "attachment", "inline" or another word; "" if not said."""
         return self._disposition[0]
 
-    @cached_property
+    @once
     def filename(self) -> str:
-        """A name that is safe to use in a folder, "" if it gives none."""
+        """Name of its file, safe to use in a folder; "" if it gives none."""
         name = self._disposition[1].get("filename") or self.parameters.get("name", "")
-        return safe_name(name) if name else ""
+        return _safe(name) if name else ""
 
-    @cached_property
+    @once
     def content_id(self) -> str:
         """Its Content-ID without the angle brackets."""
-        return decoding.decode_header(self.header(b"content-id")).strip("<> ")
+        value = self.header(b"content-id")
+        return decode_header(value).strip("<> ") if value else ""
 
     @property
     def body(self) -> bytes:
@@ -108,114 +110,108 @@ class Part:
 
     def decode(self) -> tuple[bytes, bool]:
         """Undo its transfer encoding; the second value says whether all was well."""
-        encoding = self.header(b"content-transfer-encoding").strip().lower().rstrip(b";")
+        encoding = self.header(b"content-transfer-encoding").lower().rstrip(b";")
         if encoding == b"base64":
-            return decoding.decode_base64(self.body)
+            return decode_base64(self.raw, self.body_start, self.end)
         if encoding == b"quoted-printable":
             return binascii.a2b_qp(self.body), True
-        if encoding in {b"x-uuencode", b"uuencode", b"x-uue", b"uue"}:
-            return _decode_uu(self.body)
-        return self.body, encoding in {b"", b"7bit", b"8bit", b"binary"}
+        if encoding in _UUENCODE:
+            return decode_uu(self.body)
+        return self.body, encoding in _UNENCODED
 
 
-def _read_head(
-    raw: bytes, start: int, end: int
-) -> tuple[list[tuple[bytes, bytes]], int, list[str]]:
-    fields: list[tuple[bytes, bytes]] = []
-    defects: list[str] = []
-    position = start
-    if mbox := _MBOX_LINE.match(raw, position, end):
-        position = mbox.end()
-    while match := _FIELD.match(raw, position, end):
-        if match[1]:
-            fields.append((match[1], _LINE_BREAK.sub(b"", match[2]).strip()))
-        else:
-            defects.append("a header has no name")
-        position = match.end()
-    if blank := _LINE_BREAK.match(raw, position, end):
-        return fields, blank.end(), defects
-    if position < end:
-        defects.append("no empty line between headers and body")
-    return fields, position, defects
+def _read_type(value: bytes) -> tuple[str, Mapping[str, str]]:
+    """Read a Content-Type; it is "" where it cannot be read (RFC 2045 section 5.2)."""
+    kind, parameters = decode_parameters(value.strip())
+    kind = kind.partition(" ")[0]  # a forgotten semicolon
+    return (kind if _TYPE.fullmatch(kind) else ""), parameters
 
 
-def _decode_uu(body: bytes) -> tuple[bytes, bool]:
-    decoded: list[bytes] = []
-    whole = True
-    for line in body.splitlines():
-        if line.startswith((b"begin ", b"end")) or not line.strip():
-            continue
-        try:
-            decoded.append(binascii.a2b_uu(line))
-        except binascii.Error:
-            whole = False
-    return b"".join(decoded), whole
+_SHORT = 200  # octets: what is remembered must not take much room
+_remembered_type = lru_cache(maxsize=256)(_read_type)
 
 
-@dataclass(frozen=True, slots=True)
+def _safe(name: str) -> str:
+    if _SAFE_NAME.fullmatch(name):
+        return name
+    from mailoauth.mail.names import safe_name  # noqa: PLC0415 - slow to import, rarely needed
+
+    return safe_name(name)
+
+
 class Leaf:
     """A part that has no parts, and which multipart/alternative it is a version in."""
 
-    part: Part
-    alternative: int | None
-    root: bool
+    __slots__ = ("alternative", "part", "root")
+
+    def __init__(self, part: Part, alternative: int | None, *, root: bool) -> None:
+        self.part = part
+        self.alternative = alternative
+        self.root = root
 
 
-@dataclass(slots=True)
-class Scan:
-    """The leaves of a message in the order of reading, and what is wrong with it."""
+def scan(root: Part) -> tuple[list[Leaf], list[str]]:
+    """Find the leaves of a message in the order of reading, and what is wrong with it.
 
-    leaves: list[Leaf] = field(default_factory=list)
-    defects: list[str] = field(default_factory=list)
-
-
-def scan(root: Part) -> Scan:
-    """Find the leaves of a message; attached messages are leaves."""
-    result = Scan()
+    Attached messages are leaves.
+    """
+    leaves: list[Leaf] = []
+    defects: list[str] = []
     waiting: list[tuple[Part, int | None, int]] = [(root, None, 0)]
     seen = 0
     while waiting:
         part, alternative, depth = waiting.pop()
         seen += 1
-        result.defects += part.head_defects
-        children: list[Part] = []
-        if part.content_type.startswith("multipart/"):
+        if part.head_defects:
+            defects += part.head_defects
+        kind = part.content_type
+        if kind.startswith("multipart/"):
             room = _MOST_PARTS - seen - len(waiting) if depth < _DEEPEST else 0
-            children = list(islice(_split(part, result.defects), room))
-            if len(children) == room:
-                result.defects.append("too many parts, or parts nested too deeply")
-        if not children:
-            result.leaves.append(Leaf(part, alternative, part is root))
-        if part.content_type == "multipart/alternative" and alternative is None:
-            alternative = seen
-        waiting += [(child, alternative, depth + 1) for child in reversed(children)]
-    return result
+            children = _split(part, defects, room)
+            if len(children) >= room:
+                defects.append("too many parts, or parts nested too deeply")
+            if children:
+                if alternative is None and kind == "multipart/alternative":
+                    alternative = seen
+                waiting += [(child, alternative, depth + 1) for child in reversed(children)]
+                continue
+        leaves.append(Leaf(part, alternative, root=part is root))
+    return leaves, defects
 
 
-def _split(part: Part, defects: list[str]) -> Iterator[Part]:
+def _split(part: Part, defects: list[str], room: int) -> list[Part]:
     """Cut a multipart at its boundary lines; nothing comes where there are none."""
-    boundary = _boundary(part, defects)
+    children: list[Part] = []
+    boundary = _boundary(part, defects) if room > 0 else b""
     if not boundary:
-        return
+        return children
+    raw, end = part.raw, part.end
     fallback = "message/rfc822" if part.content_type == "multipart/digest" else "text/plain"
-    # RFC 2046 section 5.1.1; the look-ahead leaves "--b-2" to a boundary of that name.
-    line = re.compile(rb"--" + re.escape(boundary) + rb"(--)?[ \t]*(?:\r\n|\r|\n|\Z)")
-    start: int | None = None
-    for match in line.finditer(part.raw, part.body_start, part.end):
-        before = match.start()
-        if before > part.body_start and part.raw[before - 1] not in b"\r\n":
+    start = -1
+    delimiter = b"--" + boundary
+    position = part.body_start
+    while (found := raw.find(delimiter, position, end)) >= 0:
+        # RFC 2046 section 5.1.1: a line of its own; "--b-2" is a boundary of that name.
+        line = found == part.body_start or raw[found - 1] in b"\r\n"
+        match = _BOUNDARY_END.match(raw, found + len(delimiter), end) if line else None
+        if match is None:  # from line to line: hostile boundaries are found everywhere in one
+            rest = _LINE_END.search(raw, found, end)
+            position = rest.end() if rest else end
             continue
-        if start is not None:
-            yield Part(part.raw, start, max(start, _trim(part.raw, before)), fallback)
-        start = match.end()
+        if start >= 0:
+            children.append(Part(raw, start, max(start, _trim(raw, found)), fallback))
+            if len(children) >= room:
+                return children
+        start = position = match.end()
         if match[1]:
-            return
-    if start is None:
+            return children
+    if start < 0:
         defects.append("the boundary of a multipart does not occur in it")
-        return
+        return children
     defects.append("the last boundary is missing: the message may be cut off")
-    if start < part.end:
-        yield Part(part.raw, start, part.end, fallback)
+    if start < end:
+        children.append(Part(raw, start, end, fallback))
+    return children
 
 
 def _boundary(part: Part, defects: list[str]) -> bytes:
@@ -223,7 +219,7 @@ def _boundary(part: Part, defects: list[str]) -> bytes:
     if said:
         return said.encode("utf-8", "replace")
     defects.append("a multipart names no boundary")
-    guess = _BEGINS_WITH_BOUNDARY.match(part.raw, part.body_start, part.end)
+    guess = re.compile(_BEGINS_WITH_BOUNDARY).match(part.raw, part.body_start, part.end)
     return guess[1] if guess else b""
 
 

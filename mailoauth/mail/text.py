@@ -42,17 +42,17 @@ def _read_markup(html: str, start: int, writer: _Writer) -> int:
     if html.startswith(("<!", "<?"), start):
         closing = "-->" if html.startswith("<!--", start) else ">"
         return _after(html, closing, start)
-    loose = _LOOSE_TAG.match(html, start)
-    if loose is None:
+    whole = _TAG.match(html, start)
+    tag = whole or _LOOSE_TAG.match(html, start)
+    if tag is None:
         writer.text("<")
         return start + 1
-    whole = _TAG.match(html, start)
     end = whole.end() if whole else _after(html, ">", start)
-    name = loose[1].lower()
-    closes = html.startswith("</", start)
+    name = tag[1].lower()
+    closes = html.startswith("/", start + 1)
     if name in _INVISIBLE and not closes:
         return _after_element(html, name, end)
-    writer.tag(name, html[loose.end() : end], closes=closes)
+    writer.tag(name, html[tag.end(1) : end], closes=closes)
     return end
 
 
@@ -130,9 +130,11 @@ class _Writer:
             self._target, self._label_start = target, len(self._out)
             return
         target, self._target = self._target, ""
+        if not target.startswith(("http:", "https:", "mailto:")):
+            return  # nor is the label looked at: thousands of "</a>" would have the same one
         label = "".join(self._out[self._label_start :]).strip()
         shown = target.removeprefix("mailto:").rstrip("/")
-        if target.startswith(("http:", "https:", "mailto:")) and label.rstrip("/") != shown:
+        if label.rstrip("/") != shown:
             self.text(f" <{entities.escape(target.removeprefix('mailto:'))}> ")
 
 
