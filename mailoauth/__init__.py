@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         load_account,
         save_account,
     )
+    from mailoauth.async_session import AsyncMailSession
     from mailoauth.diagnosis import Diagnosis, diagnose
     from mailoauth.errors import (
         AuthError,
@@ -46,8 +47,11 @@ if TYPE_CHECKING:
         Message,
         SendReceipt,
     )
+    from mailoauth.mail.async_mailbox import AsyncMailbox
     from mailoauth.mail.compose import compose
-    from mailoauth.session import AsyncMailbox, AsyncMailSession, Mailer, MailSession
+    from mailoauth.mail.folders import Folder
+    from mailoauth.mailer import Mailer
+    from mailoauth.session import MailSession
     from mailoauth.tokens import (
         AccessToken,
         FileStore,
@@ -66,7 +70,9 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "accounts": "Account Endpoint Provider forget_account list_accounts load_account save_account",
+    "account": "Account",
+    "accounts": "forget_account list_accounts load_account save_account",
+    "async_session": "AsyncMailSession",
     "diagnosis": "Diagnosis diagnose",
     "errors": (
         "AuthError ConcurrentUse ConfigError ConnectionFailed ConnectionTimedOut DeliveryUnknown"
@@ -74,8 +80,12 @@ _HOMES = {
         " SendingDisabled ServerError SignInFailed SignInRequired StoreError Throttled TokenRefused"
     ),
     "mail": "Address AsyncMailer Attachment Mailbox Message SendReceipt",
+    "mail.folders": "Folder",
     "mail.compose": "compose",  # at the room's door the module of that name would hide it
-    "session": "AsyncMailSession AsyncMailbox MailSession Mailer",
+    "mail.async_mailbox": "AsyncMailbox",
+    "mailer": "Mailer",
+    "session": "MailSession",
+    "presets": "Endpoint Provider",
     "tokens": (
         "AccessToken FileStore MemoryStore Refresher StaticToken TokenCache TokenSource TokenStore"
         " sign_in sign_in_device_code sign_in_pasted token_source"
@@ -99,6 +109,7 @@ __all__ = [
     "Diagnosis",
     "Endpoint",
     "FileStore",
+    "Folder",
     "FolderNotFound",
     "MailOAuthError",
     "MailSession",

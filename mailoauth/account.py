@@ -9,7 +9,6 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from mailoauth import accounts_file, paths
 from mailoauth.checks import check_address, check_line, check_scopes, check_word, expand_path
 from mailoauth.errors import ConfigError
 from mailoauth.presets import Endpoint, Provider, domain_of, preset
@@ -167,6 +166,8 @@ class Account:
         found = ""
         if self.provider.name == "outlook":
             found = os.environ.get("MAILOAUTH_CLIENT_ID", "").strip()
+            from mailoauth import accounts_file, paths  # noqa: PLC0415 - only for who asks it
+
             found = found or accounts_file.read(paths.accounts_file()).client_ids.get("outlook", "")
         if not (found := found or self.provider.client_id):
             raise self._mistake(

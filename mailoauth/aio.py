@@ -130,7 +130,7 @@ def threaded(
     async def awaited(self: Threaded, /, *args: P.args, **options: P.kwargs) -> R:
         return await self.lend(verb, *args, **options)
 
-    awaited.__qualname__ = f"Async{verb.__qualname__}"
+    awaited.__qualname__ = f"AsyncMailbox.{verb.__name__}"
     return awaited
 
 

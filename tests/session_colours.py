@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
 from mailoauth import AsyncMailSession, MailSession
 from tests.judges import TIMEOUT, signed_in_source
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterable, Iterator
+    from pathlib import Path
     from types import TracebackType
 
-    from mailoauth import Message, SendReceipt
+    from mailoauth import Folder, Message, SendReceipt
     from mailoauth.accounts import Account
     from mailoauth.mail.async_mailbox import AsyncMessageIterator
     from tests.judges import Colour, Judge
 
 ADA = "ada@example.com"
+
+T = TypeVar("T")
 
 
 class Session(Protocol):
@@ -37,6 +40,7 @@ class Session(Protocol):
         mark_seen: bool = ...,
         limit: int | None = ...,
         newest_first: bool = ...,
+        headers_only: bool = ...,
     ) -> Iterator[Message]: ...
     def search(
         self,
@@ -45,10 +49,19 @@ class Session(Protocol):
         mark_seen: bool = ...,
         limit: int | None = ...,
         newest_first: bool = ...,
+        headers_only: bool = ...,
+        **criteria: Any,
     ) -> Iterator[Message]: ...
     def mark_seen(self, messages: Message | Iterable[Message]) -> None: ...
     def mark_unseen(self, messages: Message | Iterable[Message]) -> None: ...
-    def flag(self, messages: Message | Iterable[Message]) -> None: ...
+    def flag(self, messages: Message | Iterable[Message], *, flag: str = ...) -> None: ...
+    def move(self, messages: Message | Iterable[Message], folder: str) -> None: ...
+    def copy(self, messages: Message | Iterable[Message], folder: str) -> None: ...
+    def delete(self, messages: Message | Iterable[Message], *, permanently: bool = ...) -> None: ...
+    def append(self, message: Any, folder: str) -> int | None: ...
+    def folders(self) -> list[Folder]: ...
+    def create_folder(self, name: str) -> None: ...
+    def save(self, message: Message, path: Path) -> Path: ...
     def send(self, message: Any = ..., **parts: Any) -> SendReceipt: ...
 
 
@@ -90,14 +103,35 @@ class AwaitedSession:
     def mark_unseen(self, messages: Message | Iterable[Message]) -> None:
         self._wait(self._session.mark_unseen(messages))
 
-    def flag(self, messages: Message | Iterable[Message]) -> None:
-        self._wait(self._session.flag(messages))
+    def flag(self, messages: Message | Iterable[Message], *, flag: str = "\\Flagged") -> None:
+        self._wait(self._session.flag(messages, flag=flag))
+
+    def move(self, messages: Message | Iterable[Message], folder: str) -> None:
+        self._wait(self._session.move(messages, folder))
+
+    def copy(self, messages: Message | Iterable[Message], folder: str) -> None:
+        self._wait(self._session.copy(messages, folder))
+
+    def delete(self, messages: Message | Iterable[Message], *, permanently: bool = False) -> None:
+        self._wait(self._session.delete(messages, permanently=permanently))
+
+    def append(self, message: Any, folder: str) -> int | None:
+        return self._wait(self._session.append(message, folder))
+
+    def folders(self) -> list[Folder]:
+        return self._wait(self._session.folders())
+
+    def create_folder(self, name: str) -> None:
+        self._wait(self._session.create_folder(name))
+
+    def save(self, message: Message, path: Path) -> Path:
+        return self._wait(self._session.save(message, path))
 
     def send(self, message: Any = None, **parts: Any) -> SendReceipt:
         return self._runner.run(self._session.send(message, **parts))
 
-    def _wait(self, call: Coroutine[Any, Any, None]) -> None:
-        self._runner.run(call)
+    def _wait(self, call: Coroutine[Any, Any, T]) -> T:
+        return self._runner.run(call)
 
 
 class AwaitedMessages:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -11,15 +12,18 @@ import pytest
 from mailoauth import MailSession
 from mailoauth.emulator import OutlookEmulator
 from mailoauth.emulator.faults import Reply
-from mailoauth.errors import ConnectionFailed, MailboxUnavailable, MailOAuthError, ServerError
+from mailoauth.errors import ConnectionFailed, MailOAuthError, ServerError
+from mailoauth.mail import batches, reading
 from mailoauth.mail.criteria import compile as compile_criteria
-from mailoauth.mail.fetched import Fetched
 from mailoauth.mail.reading import MessageIterator
+from mailoauth.mail.verdicts import LineLost
 from tests.judges import note, signed_in_source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from mailoauth.mail.answers import Items
+    from mailoauth.mail.pipeline import Fetch
     from tests.judges import Judge
     from tests.real.servers import RealServers
 
@@ -27,31 +31,60 @@ ADA = "ada@example.com"
 
 
 class FakeConnection:
-    """A folder with messages, some of which the server cannot give."""
+    """A folder with messages, some of which the server cannot give, on a line that may end."""
 
     def __init__(self, uids: Sequence[int], broken: Sequence[int] = ()) -> None:
         self.selected = SimpleNamespace(uid_validity=7)
         self.uids = list(uids)
         self.broken = set(broken)
-        self.fetched: list[list[int]] = []
+        self.asked: list[list[int]] = []
+        self.under_way: deque[Fetch] = deque()
+        self.given: dict[Fetch, set[int]] = {}
+        self.responses_left = 10**9  # then the line is lost
+        self.size = 100
 
     def search(self, search: object) -> list[int]:
         return list(self.uids)
 
-    def sizes(self, uids: Sequence[int]) -> dict[int, int]:
-        return dict.fromkeys(uids, 100)
+    def start(self, fetch: Fetch) -> None:
+        if fetch.key != "size":
+            self.asked.append(fetch.uids)
+        self.under_way.append(fetch)
 
-    def fetch(self, uids: Sequence[int]) -> list[Fetched]:
-        self.fetched.append(list(uids))
-        if self.broken & set(uids):
+    def wait(self, fetch: Fetch) -> None:
+        while not (fetch.ready or fetch.over):
+            self.respond()
+
+    def respond(self) -> None:
+        """Answer a message of the FETCH that was sent first, or its end."""
+        if not self.responses_left:
+            raise LineLost("the line is gone")
+        self.responses_left -= 1
+        fetch = self.under_way[0]
+        given = self.given.setdefault(fetch, set())
+        todo = [uid for uid in sorted(fetch.asked) if uid in self.uids and uid not in given]
+        if todo and not self.broken & set(todo):
+            fetch.take_items(self.response(fetch, todo[0]))
+            given.add(todo[0])
+            return
+        self.under_way.popleft()
+        fetch.end(*((b"NO", "that message is damaged") if todo else (b"OK", "done")))
+
+    def response(self, fetch: Fetch, uid: int) -> Items:
+        if fetch.key == "size":
+            return {"uid": uid, "size": self.size}
+        return {"uid": uid, "BODY[]": note(f"message-{uid}")}
+
+    def check(self, fetch: Fetch) -> None:
+        if fetch.refused:
             raise ServerError("NO that message is damaged")
-        return [Fetched(uid, note(f"message-{uid}"), (), None, 100) for uid in uids]
 
 
 class FakeMailbox:
     """What an iterator needs of a mailbox."""
 
     account = SimpleNamespace(name=ADA)
+    address = ADA
 
     def __init__(self, connection: FakeConnection) -> None:
         self.connection = connection
@@ -60,6 +93,18 @@ class FakeMailbox:
     def begin(self) -> None: ...
 
     def in_folder(self, folder: str, verb: Callable[[Any], Any], **options: object) -> Any:
+        try:
+            return verb(self.connection)
+        except LineLost:
+            self.connection = self.reconnected()
+            return verb(self.connection)
+
+    def reconnected(self) -> FakeConnection:
+        return FakeConnection(self.connection.uids, tuple(self.connection.broken))
+
+    def resume(self, connection: object, verb: Callable[[Any], Any], deadline: object) -> Any:
+        if connection is not self.connection:
+            raise LineLost("the line is another one")
         return verb(self.connection)
 
     def mark_later(self, folder: str, validity: int, uid: int) -> None:
@@ -78,11 +123,22 @@ def iterator(
         mark_seen=False,
         limit=limit,
         newest_first=newest_first,
+        headers_only=False,
     )
 
 
-def test_one_message_that_the_server_cannot_give_does_not_keep_the_others_back() -> None:
-    messages = iterator(FakeConnection(range(1, 6), broken=[3]))
+@pytest.fixture(params=[0, 1, 3], ids=lambda ahead: f"{ahead} ahead")
+def _ahead(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "AHEAD", request.param)
+
+
+@pytest.mark.usefixtures("_ahead")
+@pytest.mark.parametrize("newest_first", [False, True])
+@pytest.mark.parametrize("broken", range(1, 8))
+def test_one_message_that_the_server_cannot_give_does_not_keep_the_others_back(
+    broken: int, newest_first: bool
+) -> None:
+    messages = iterator(FakeConnection(range(1, 8), broken=[broken]), newest_first=newest_first)
     got, errors = [], 0
     while True:
         try:
@@ -91,18 +147,56 @@ def test_one_message_that_the_server_cannot_give_does_not_keep_the_others_back()
             break
         except ServerError:
             errors += 1
-    assert got == [1, 2, 4, 5]
+    wanted = [uid for uid in range(1, 8) if uid != broken]
+    assert got == (wanted[::-1] if newest_first else wanted)
     assert errors == 1
 
 
+@pytest.mark.usefixtures("_ahead")
+@pytest.mark.parametrize("newest_first", [False, True])
+@pytest.mark.parametrize("responses", range(2, 40))
+def test_a_line_that_is_lost_anywhere_loses_and_doubles_nothing(
+    responses: int, newest_first: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batches, "_OCTETS", 300)
+    connection = FakeConnection([*range(1, 6), *range(9, 20)])
+    connection.responses_left = responses
+    messages = iterator(connection, newest_first=newest_first)
+    got = [message.uid for message in messages]
+    assert got == (connection.uids[::-1] if newest_first else connection.uids)
+
+
 def test_messages_come_in_batches_and_never_more_than_are_wanted() -> None:
-    connection = FakeConnection(range(1, 121))
-    assert [message.uid for message in iterator(connection)] == list(range(1, 121))
-    assert [len(batch) for batch in connection.fetched] == [50, 50, 20]
+    connection = FakeConnection(range(1, 1201))
+    assert [message.uid for message in iterator(connection)] == list(range(1, 1201))
+    assert [len(batch) for batch in connection.asked] == [1, 500, 500, 199]
     connection = FakeConnection(range(1, 121))
     newest = [message.uid for message in iterator(connection, limit=3, newest_first=True)]
     assert newest == [120, 119, 118]
-    assert connection.fetched == [[120, 119, 118]]
+    assert connection.asked == [[120], [119, 118]]
+
+
+def test_whoever_wants_one_message_is_sent_one() -> None:
+    connection = FakeConnection(range(1, 1201))
+    messages = iterator(connection)
+    assert next(messages).uid == 1
+    assert connection.asked == [[1]]
+    assert messages.total == 1200
+
+
+def test_large_messages_make_small_batches() -> None:
+    connection = FakeConnection(range(1, 7))
+    connection.size = 3 * 1024 * 1024
+    assert len(list(iterator(connection))) == 6
+    assert [len(batch) for batch in connection.asked] == [1] * 6
+
+
+def test_a_message_that_has_gone_meanwhile_is_left_out() -> None:
+    connection = FakeConnection(range(1, 10))
+    messages = iterator(connection)
+    first = next(messages).uid
+    connection.uids.remove(4)
+    assert [first, *(message.uid for message in messages)] == [1, 2, 3, 5, 6, 7, 8, 9]
 
 
 def test_every_message_knows_the_validity_of_its_folder() -> None:
@@ -127,16 +221,6 @@ def emulator() -> Any:
     with OutlookEmulator() as running:
         running.add_user(ADA)
         yield running
-
-
-def test_a_folder_that_may_only_be_read_is_read(emulator: OutlookEmulator) -> None:
-    emulator.deliver(ADA, note("one"))
-    emulator.on("imap", "SELECT", Reply("OK [READ-ONLY] SELECT completed."))
-    with session(emulator) as mail:
-        (message,) = mail.unseen()
-        with pytest.raises(MailboxUnavailable, match="reading only"):
-            mail.mark_seen(message)
-    assert emulator.messages(ADA)[0].flags == frozenset()
 
 
 def test_a_server_that_is_away_is_not_a_folder_that_is_missing(emulator: OutlookEmulator) -> None:

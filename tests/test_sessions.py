@@ -17,6 +17,7 @@ from mailoauth.errors import (
     ConnectionFailed,
     FolderNotFound,
 )
+from mailoauth.mail import batches
 from mailoauth.network import tls_context
 from tests.emulator_clients import once, xoauth2
 from tests.judges import note, signed_in_source
@@ -198,7 +199,10 @@ def test_many_messages_come_in_uid_order_over_several_batches(judge: Judge, colo
         assert newest == uids[:-71:-1]
 
 
-def test_messages_that_are_expunged_meanwhile_are_left_out(judge: Judge, colour: Colour) -> None:
+def test_messages_that_are_expunged_meanwhile_are_left_out(
+    judge: Judge, colour: Colour, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batches, "_MESSAGES", 20)  # those to be removed are not here yet
     for subject in numbered(120):
         judge.deliver(ADA, note(subject))
     with session_of(judge, colour) as mail:

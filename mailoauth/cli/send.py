@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from mailoauth.cli.commands import Commands
     from mailoauth.mail.receipt import SendReceipt
-    from mailoauth.session import Mailer
+    from mailoauth.mailer import Mailer
 
 _PARTS = ("to", "cc", "bcc", "sender", "subject", "text", "html", "attach")
 
@@ -50,7 +50,7 @@ def add(commands: Commands) -> None:
 def send(options: argparse.Namespace) -> int:
     """Send it and say what became of each recipient."""
     from mailoauth.accounts import load_account  # noqa: PLC0415 - only when it runs
-    from mailoauth.session import Mailer  # noqa: PLC0415 - as above
+    from mailoauth.mailer import Mailer  # noqa: PLC0415 - as above
 
     account = load_account(options.address)
     mailbox = options.mailbox or account.address

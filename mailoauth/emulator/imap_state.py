@@ -25,7 +25,13 @@ from pymap.parsing.response import (
     UntaggedResponse,
 )
 from pymap.parsing.response.code import Capability, PermanentFlags, UidNext, UidValidity, Unseen
-from pymap.parsing.response.specials import ExistsResponse, FlagsResponse, RecentResponse
+from pymap.parsing.response.specials import (
+    ExistsResponse,
+    FlagsResponse,
+    ListResponse,
+    LSubResponse,
+    RecentResponse,
+)
 from pysasl.hashing import BuiltinHash
 
 from mailoauth.emulator.mailstore import Session
@@ -36,7 +42,7 @@ if TYPE_CHECKING:
     from pymap.interfaces.login import LoginInterface
     from pymap.parsing.command import Command
     from pymap.parsing.command.any import CapabilityCommand, LogoutCommand
-    from pymap.parsing.command.auth import SelectCommand
+    from pymap.parsing.command.auth import ListCommand, SelectCommand
     from pymap.parsing.command.nonauth import LoginCommand
     from pymap.parsing.command.select import SearchCommand
     from pymap.selected import SelectedMailbox
@@ -184,6 +190,22 @@ class State(ConnectionState):
         response = ResponseOk(cmd.tag, b"CAPABILITY completed.")
         response.add_untagged(UntaggedResponse(self._capability_line))
         return response, None
+
+    async def do_list(self, cmd: ListCommand) -> _Answer:
+        """List folders; Exchange sends a name with a TAB in it as it is, without quotes."""
+        folders, updates = await self.session.list_mailboxes(
+            cmd.ref_name, cmd.filter, subscribed=cmd.only_subscribed, selected=self._selected
+        )
+        response = ResponseOk(cmd.tag, cmd.command + b" completed.")
+        kind = LSubResponse if cmd.only_subscribed else ListResponse
+        for name, delimiter, attributes in folders:
+            if "\t" in name:
+                words = b" ".join(b"\\" + word for word in attributes)
+                line = b'%b (%b) "/" %b' % (cmd.command, words, name.encode())
+                response.add_untagged(UntaggedResponse(line))
+            else:
+                response.add_untagged(kind(name, delimiter, attributes))
+        return response, updates
 
     async def do_select(self, cmd: SelectCommand) -> _Answer:
         """Select a folder and describe it in Exchange's order."""

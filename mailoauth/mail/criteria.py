@@ -1,25 +1,22 @@
-"""Keywords to IMAP SEARCH (RFC 3501 section 6.4.4): pure, nothing is sent from here."""
+"""Keywords to IMAP SEARCH (RFC 9051 section 6.4.4): pure, nothing is sent from here."""
 
 from __future__ import annotations
 
-import difflib
-import re
-from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import date
-from typing import TYPE_CHECKING, Any, SupportsIndex, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
-from mailoauth.errors import ConfigError
+from mailoauth.mail.search_keys import key_of
+from mailoauth.mail.search_tree import Literal, is_ascii, widened, words_of, written
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from datetime import date
+
     from mailoauth.mail.addresses import Address
+    from mailoauth.mail.matching import LocalSearch
+    from mailoauth.mail.search_tree import Key
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_ATOM_SPECIALS = re.compile(rb"[(){%*\]]")
-_UID_SET = re.compile(r"[1-9][0-9]*(:([1-9][0-9]*|\*))?(,[1-9][0-9]*(:([1-9][0-9]*|\*))?)*")
-_LARGEST_NUMBER = 2**32 - 1
-
-_Keys = list[Any]
+__all__ = ["Criteria", "Search", "compile"]
 
 
 class Criteria(TypedDict, total=False):
@@ -28,230 +25,83 @@ class Criteria(TypedDict, total=False):
     unseen: bool | None
     seen: bool | None
     flagged: bool | None
+    answered: bool | None
+    deleted: bool | None
     since: date | None
     before: date | None
+    on: date | None
     sender: str | Address | None
     to: str | Address | None
+    cc: str | Address | None
     subject: str | None
     body: str | None
     text: str | None
+    header: Mapping[str, str] | None
     message_id: str | None
     uid: int | str | Iterable[int] | None
     larger: int | None
     smaller: int | None
     not_: Criteria | None
     any_of: Iterable[Criteria] | None
+    raw: list[Any] | tuple[Any, ...] | None
 
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """The arguments of a SEARCH: pass ``criteria`` and ``charset`` to imapclient's ``search``."""
+    """A search that is ready to be sent; its repr shows nothing of it."""
 
-    criteria: _Keys = field(repr=False)  # it names correspondents and subjects
-    charset: str | None
+    key: Key = field(repr=False)  # it names correspondents and subjects
 
+    @property
+    def charset(self) -> str | None:
+        """What the server must be told: UTF-8 if anything in it is not ASCII."""
+        return None if is_ascii(self.key) else "UTF-8"
 
-class _Quoted(bytes):
-    """A value that imapclient puts in quotes.
+    def command(self, *, literal_plus: bool) -> tuple[bytes, ...]:
+        """Return what follows ``UID SEARCH``, without the CRLF at its end.
 
-    It quotes by itself only what has a space, a quote or a backslash, and would
-    send ``re(port)`` as it is, which servers refuse.
-    """
+        With ``literal_plus`` (RFC 7888) it is one element. Without, the server must
+        ask for the next element with ``+`` before it is sent.
+        """
+        parts = [bytearray(b"CHARSET UTF-8 " if self.charset else b"")]
+        for piece in written(words_of(self.key)):
+            if isinstance(piece, Literal):
+                parts[-1] += b"{%d%s}\r\n" % (len(piece), b"+" if literal_plus else b"")
+                if not literal_plus:
+                    parts.append(bytearray())
+            parts[-1] += piece
+        return tuple(map(bytes, parts))
 
-    def replace(
-        self,
-        old: Any,
-        new: Any,
-        count: SupportsIndex = -1,
-    ) -> _Quoted:
-        return _Quoted(super().replace(old, new, count))
+    @property
+    def local(self) -> LocalSearch | None:
+        """How to search where the server answers BADCHARSET; None if no charset is needed.
 
-    def __contains__(self, key: object) -> bool:
-        return True
+        Raises ``ConfigError`` where ``raw`` keys would have to be judged here.
+        """
+        if is_ascii(self.key):
+            return None
+        from mailoauth.mail.matching import LocalSearch, judged_here  # noqa: PLC0415 - seldom
+
+        return LocalSearch(Search(widened(self.key)), judged_here(self.key))
 
 
 def compile(**criteria: Any) -> Search:  # noqa: A001 - read as criteria.compile
-    """Translate keywords that must all be true; None means that a keyword is not used.
+    r"""Translate keywords that must all be true; None means that a keyword is not used.
 
-    ``since`` and ``before`` compare whole days as the server dates them (the time
-    of day in a ``datetime`` is dropped), ``larger`` and ``smaller`` are in octets, texts match any
-    part of the field. ``not_`` takes a mapping of keywords that must not all be
-    true, ``any_of`` a list of mappings of which one must be.
+    ``unseen seen flagged answered deleted`` are True or False. ``since before on``
+    compare whole days as the server dates its messages; of a ``datetime``, aware or
+    not, the day is the one written in it. ``sender to cc subject message_id body text``
+    are found in any part of the field, ``text`` in all headers too. ``header`` maps
+    names to such texts, "" for a header that only must be there. ``larger`` and
+    ``smaller`` are in octets. ``uid`` is a number, several, or a set such as
+    ``"100:*"``, in which IMAP counts the last message whatever its number is. ``not_``
+    takes a mapping of keywords that must not all be true, ``any_of`` a list of mappings
+    of which one must be.
+
+    ``raw`` takes search keys as a list: text is sent as it is, ``bytes`` are values and
+    are quoted, dates written as IMAP does, lists put in parentheses:
+    ``raw=["OR", "KEYWORD", "$Label1", "SUBJECT", b"two words"]``.
+
+    Raises ``ConfigError``, which never repeats a value.
     """
-    keys = _flatten(_compile_all(criteria)) or ["ALL"]
-    return Search(keys, "UTF-8" if _needs_charset(keys) else None)
-
-
-def _compile_all(criteria: Mapping[str, Any]) -> list[_Keys]:
-    """Compile each keyword to one search key: a flat list of its words."""
-    return [
-        _compile_one(name, value) for name, value in sorted(criteria.items()) if value is not None
-    ]
-
-
-def _compile_one(name: str, value: Any) -> _Keys:
-    compiler = _COMPILERS.get(name)
-    if compiler is None:
-        close = difflib.get_close_matches(name, _COMPILERS, 1)
-        raise ConfigError(
-            f'There is no search criterion "{name}".',
-            remedy=f"Did you mean {close[0]}?"
-            if close
-            else f"There are {', '.join(sorted(_COMPILERS))}.",
-        )
-    return compiler(name, value)
-
-
-def _flatten(keys: Iterable[_Keys]) -> _Keys:
-    return [word for key in keys for word in key]
-
-
-def _group(name: str, value: Any) -> _Keys:
-    """Compile a mapping to exactly one search key, in parentheses where it has several."""
-    if not isinstance(value, Mapping) or not value:
-        raise ConfigError(
-            f"{name} takes criteria as a dictionary, not {_kind(value)}.",
-            remedy=f'For example {name}={{"sender": "ann@example.com"}}.'
-            if name == "not_"
-            else 'For example any_of=[{"sender": "ann@example.com"}, {"flagged": True}].',
-        )
-    keys = _compile_all(value)
-    if len(keys) == 1:
-        return keys[0]
-    words = _flatten(keys) or ["ALL"]
-    if isinstance(words[-1], bytes):
-        # imapclient writes the closing parenthesis into the last value, which must
-        # not happen to a literal.
-        words.append("ALL")
-    return [words]
-
-
-def _not(name: str, value: Any) -> _Keys:
-    return ["NOT", *_group(name, value)]
-
-
-def _any_of(name: str, value: Any) -> _Keys:
-    if isinstance(value, (str, bytes, Mapping)) or not isinstance(value, Iterable):
-        value = None
-    groups = [_group(name, each) for each in value or ()]
-    if not groups:
-        raise ConfigError(
-            "any_of takes a list of at least one dictionary of criteria.",
-            remedy='For example any_of=[{"sender": "ann@example.com"}, {"flagged": True}].',
-        )
-    keys = groups[-1]
-    for group in reversed(groups[:-1]):
-        keys = ["OR", *group, *keys]
-    return keys
-
-
-def _flag(when_true: str, when_false: str) -> Callable[[str, Any], _Keys]:
-    def compile_flag(name: str, value: Any) -> _Keys:
-        if not isinstance(value, bool):
-            raise ConfigError(f"{name} is True or False, not {_kind(value)}.")
-        return [when_true if value else when_false]
-
-    return compile_flag
-
-
-def _text(*words: str) -> Callable[[str, Any], _Keys]:
-    def compile_text(name: str, value: Any) -> _Keys:
-        text = getattr(value, "address", value)  # an Address stands for its address
-        if not isinstance(text, str):
-            raise ConfigError(f"{name} is a text, not {_kind(value)}.")
-        if not text:
-            raise ConfigError(f"{name} is empty.", remedy="Leave it out to find all messages.")
-        if _CONTROL.search(text):
-            # IMAP commands are lines: a line break would begin another command.
-            raise ConfigError(f"{name} contains a control character.")
-        try:
-            encoded = text.encode()
-        except UnicodeEncodeError as exc:
-            raise ConfigError(f"{name} contains a character that is not text.") from exc
-        return [*words, _Quoted(encoded) if _ATOM_SPECIALS.search(encoded) else encoded]
-
-    return compile_text
-
-
-def _day(word: str) -> Callable[[str, Any], _Keys]:
-    def compile_day(name: str, value: Any) -> _Keys:
-        if not isinstance(value, date):  # a datetime is a date too
-            raise ConfigError(
-                f"{name} is a date, not {_kind(value)}.",
-                remedy=f"Give a datetime.date: {name}=date(2026, 1, 31).",
-            )
-        return [word, date(value.year, value.month, value.day)]
-
-    return compile_day
-
-
-def _octets(word: str) -> Callable[[str, Any], _Keys]:
-    def compile_octets(name: str, value: Any) -> _Keys:
-        if not _is_number(value) or not 0 <= value <= _LARGEST_NUMBER:
-            raise ConfigError(f"{name} is a number of octets, not {_kind(value)}.")
-        return [word, value]
-
-    return compile_octets
-
-
-def _uid(name: str, value: Any) -> _Keys:
-    if isinstance(value, str) and _UID_SET.fullmatch(value):
-        return ["UID", value]
-    uids = [value] if _is_number(value) else value
-    if isinstance(uids, Iterable) and not isinstance(uids, (str, bytes)):
-        numbers = list(uids)
-        if numbers and all(_is_number(n) and 0 < n <= _LARGEST_NUMBER for n in numbers):
-            return ["UID", _sequence_set(numbers)]
-    raise ConfigError(
-        f"{name} is a message's number or several of them, not {_kind(value)}.",
-        remedy='For example uid=7, uid=[7, 9] or uid="100:*".',
-    )
-
-
-def _sequence_set(numbers: Iterable[int]) -> str:
-    """Write numbers as IMAP does, runs shortened: 1:3,7."""
-    runs: list[list[int]] = []
-    for number in sorted(set(numbers)):
-        if runs and runs[-1][1] == number - 1:
-            runs[-1][1] = number
-        else:
-            runs.append([number, number])
-    return ",".join(f"{first}:{last}" if first < last else f"{first}" for first, last in runs)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _kind(value: Any) -> str:
-    # Shown by type only: a criterion's value may be somebody's address or a subject.
-    return "nothing" if value is None else f"this {type(value).__name__}"
-
-
-def _needs_charset(keys: _Keys) -> bool:
-    return any(
-        _needs_charset(word)
-        if isinstance(word, list)
-        else isinstance(word, bytes) and not word.isascii()
-        for word in keys
-    )
-
-
-_COMPILERS: dict[str, Callable[[str, Any], _Keys]] = {
-    "any_of": _any_of,
-    "before": _day("BEFORE"),
-    "body": _text("BODY"),
-    "flagged": _flag("FLAGGED", "UNFLAGGED"),
-    "larger": _octets("LARGER"),
-    "message_id": _text("HEADER", "Message-ID"),
-    "not_": _not,
-    "seen": _flag("SEEN", "UNSEEN"),
-    "sender": _text("FROM"),
-    "since": _day("SINCE"),
-    "smaller": _octets("SMALLER"),
-    "subject": _text("SUBJECT"),
-    "text": _text("TEXT"),
-    "to": _text("TO"),
-    "uid": _uid,
-    "unseen": _flag("UNSEEN", "SEEN"),
-}
+    return Search(key_of(criteria))

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+from mailoauth.mail.answers import parse_date
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from datetime import datetime
+
+    from mailoauth.mail.answers import Items
 
 
 class Selected(NamedTuple):
@@ -14,25 +18,25 @@ class Selected(NamedTuple):
     folder: str
     uid_validity: int
     read_only: bool = False
+    permanent_flags: tuple[str, ...] | None = None
 
 
 class Fetched(NamedTuple):
-    """One message as FETCH brought it."""
+    """One message as FETCH brought it; ``size`` is the server's word."""
 
     uid: int
     raw: bytes
     flags: tuple[str, ...]
-    internal_date: Any
+    internal_date: datetime | None
     size: int | None
 
 
-def fetched(uid: int, items: Mapping[bytes, Any], raw: bytes) -> Fetched:
-    """Take a message out of imapclient's answer to FETCH."""
-    flags = items.get(b"FLAGS") or ()
+def fetched(items: Items, raw: bytes) -> Fetched:
+    """Take a message out of an answer to FETCH."""
     return Fetched(
-        uid,
+        items["uid"],
         raw,
-        tuple(flag.decode("ascii", "replace") for flag in flags),
-        items.get(b"INTERNALDATE"),
-        items.get(b"RFC822.SIZE"),
+        items.get("flags", ()),
+        parse_date(items.get("date")),
+        items.get("size"),
     )

@@ -1,7 +1,7 @@
-"""ImapConnection: one signed-in IMAP connection; the only importer of imapclient.
+"""ImapClient: one signed-in IMAP connection; the only importer of imapclient.
 
 A connection that failed in any way is never used again. What the server answered
-becomes our errors in :func:`_translated`, the only border for imapclient's.
+becomes our errors in :meth:`ImapClient.translated`, the only border for imapclient's.
 """
 
 from __future__ import annotations
@@ -10,26 +10,26 @@ import contextlib
 import functools
 import imaplib
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import imapclient
 from imapclient import exceptions as imapclient_errors
 
 from mailoauth.errors import ConnectionFailed, MailOAuthError, TokenRefused
-from mailoauth.mail.fetched import Fetched, Selected, fetched
+from mailoauth.mail.pipeline import Command, Pipeline
 from mailoauth.mail.refusal import one_line
 from mailoauth.mail.replies import bye_text, forget_data, is_not_imap, reply_text
 from mailoauth.mail.sasl import mechanism
-from mailoauth.mail.verdicts import Verdicts
+from mailoauth.mail.verdicts import LineLost, Verdicts
 from mailoauth.mail.wire import SecureWire
 from mailoauth.network import Deadline, translate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from mailoauth.accounts import Account, Endpoint
-    from mailoauth.mail.criteria import Search
+    from mailoauth.mail.fetched import Selected
     from mailoauth.mail.sasl import Mechanism, MechanismName
 
 _logger = logging.getLogger("mailoauth.mail")
@@ -39,8 +39,8 @@ _logger = logging.getLogger("mailoauth.mail")
 for _name in ("imapclient.imapclient", "imapclient.imaplib", "imapclient.util"):
     logging.getLogger(_name).setLevel(logging.CRITICAL + 1)
 
-#: What FETCH is asked for: the message whole, without marking it (RFC 9051 section 6.4.5).
-_WHOLE = ("FLAGS", "INTERNALDATE", "RFC822.SIZE", "BODY.PEEK[]")
+#: Seconds of silence after which a line may be dead without anybody knowing.
+_QUIET: Final = 5.0
 
 #: What imaplib, imapclient and we raise on an answer that is not IMAP.
 _PARSING = (
@@ -54,7 +54,7 @@ _PARSING = (
 )
 
 
-class ImapConnection:
+class ImapClient:
     """One connection; connects and starts TLS when it is made, and blocks in everything.
 
     ``timeout`` is for each wait, in seconds; ``deadline`` for the call it is made in.
@@ -72,15 +72,17 @@ class ImapConnection:
     ) -> None:
         self.endpoint = account.imap
         self.account = account.name
-        self._verdicts = Verdicts(account, mailbox)
+        self.verdicts = Verdicts(account, mailbox)
         self.selected: Selected | None = None
         self.usable = True
-        self._just_selected = False
-        with self._translated("CONNECT"):
+        self.lost: LineLost | None = None
+        with self.translated("CONNECT"):
             self._client = _Client(
                 self.endpoint, account.provider.ca_file, timeout, deadline, on_start
             )
-        self._client.normalise_times = False  # aware times, not the machine's local ones
+        # It formats every line of the protocol for a logger that nobody listens to.
+        self._client.wire.debug = 0
+        self.pipeline = Pipeline(self._client.wire)
 
     @property
     def place(self) -> str:
@@ -104,7 +106,7 @@ class ImapConnection:
                 account=self.account,
             )
         try:
-            with self._translated("AUTHENTICATE"):
+            with self.translated("AUTHENTICATE"):
                 self._authenticate(exchange)
         except MailOAuthError as error:
             exchange.redact_error(error)
@@ -119,85 +121,57 @@ class ImapConnection:
             exchange.redact_error(exc)  # before anybody logs it
             raise
 
+    @property
+    def client(self) -> Any:
+        """The client of imapclient, once everything that was sent before is answered; blocks.
+
+        To be used inside :meth:`translated` alone.
+        """
+        self.pipeline.drain()
+        return self._client
+
+    def has(self, capability: str) -> bool:
+        """Say whether the server offers a capability; asks it the first time."""
+        with self.translated("CAPABILITY"):
+            return bool(self.client.has_capability(capability))
+
     def touch(self) -> None:
         """Send the cheapest command that needs the mailbox itself."""
-        with self._translated("NAMESPACE"):
-            if self._client.has_capability("NAMESPACE"):
-                self._client.namespace()
-            else:
-                self._client.list_folders("", "")
+        if self.has("NAMESPACE"):
+            self.run("NAMESPACE", Command())
+        else:
+            self.run("LIST", Command(), b'LIST "" ""')
 
-    def select(self, folder: str) -> Selected:
-        """Open a folder, if only for reading; ``FolderNotFound`` if there is none of that name."""
-        self.selected = None
-        read_only = False
-        with self._translated("SELECT", folder=folder):
+    def probe(self, *, after: float | None = None) -> None:
+        """Make sure that the line is alive, if nothing was heard on it for so many seconds."""
+        if self._client.wire.quiet() >= (_QUIET if after is None else after):
+            self.run("NOOP", Command())
+
+    def run(self, name: str, command: Command, *pieces: bytes) -> None:
+        """Send a command and wait for its end; ``name`` is it, too, where there are no pieces.
+
+        Raises what the server refused it with.
+        """
+        with self.translated(name):
+            self.pipeline.send(command, *(pieces or [name.encode("ascii")]))
+            self.pipeline.finish(command)
+
+    def structure(self, uid: int) -> Any | None:
+        """Return a message's BODYSTRUCTURE in nested tuples; None if it is gone or unreadable."""
+        with self.translated("FETCH"):
+            client = self.client
             try:
-                answer = self._client.select_folder(folder)
-            except imaplib.IMAP4.readonly:
-                # The folder is open, but imaplib takes a user without the right to
-                # write for a broken connection; EXAMINE says the same without that.
-                read_only = True
-                answer = self._client.select_folder(folder, readonly=True)
-            self.selected = Selected(folder, int(answer.get(b"UIDVALIDITY", 0)), read_only)
-        self._just_selected = True
-        return self.selected
+                return client.fetch([uid], ["BODYSTRUCTURE"]).get(uid, {}).get(b"BODYSTRUCTURE")
+            except _PARSING:
+                return None
 
-    def search(self, search: Search) -> list[int]:
-        """Return the UIDs that match, ascending."""
-        with self._translated("SEARCH"):
-            if not self._just_selected:
-                # Mail that came meanwhile is not found before a command has announced it
-                # (RFC 9051 section 7.4.1); Dovecot announces it after the SEARCH.
-                self._client.noop()
-            self._just_selected = False
-            return sorted(self._search(search))
-
-    def _search(self, search: Search) -> list[int]:
-        try:
-            found: list[int] = self._client.search(search.criteria, search.charset)
-            return found
-        except imapclient_errors.InvalidCriteriaError as exc:
-            # It repeats the criteria, which name correspondents and subjects: what is
-            # underneath is raised alone, and outside, or this one would be in its chain.
-            refusal = exc.__context__
-        raise refusal or imaplib.IMAP4.error("SEARCH command error: BAD [b'']")
-
-    def sizes(self, uids: Sequence[int]) -> dict[int, int]:
-        """Return what the server says the messages' sizes are; Outlook only estimates."""
-        with self._translated("FETCH"):
-            answer = self._client.fetch(uids, ["RFC822.SIZE"])
-            return {uid: int(items.get(b"RFC822.SIZE") or 0) for uid, items in answer.items()}
-
-    def fetch(self, uids: Sequence[int]) -> list[Fetched]:
-        """Return the messages of these UIDs that still exist, in the order asked for."""
-        with self._translated("FETCH"):
-            answer = self._client.fetch(uids, list(_WHOLE))
-            return [
-                fetched(uid, items, raw)
-                for uid in uids
-                if (items := answer.get(uid)) and (raw := self._body(uid, items)) is not None
-            ]
-
-    def _body(self, uid: int, items: Mapping[bytes, Any]) -> bytes | None:
-        raw = items.get(b"BODY[]")
-        if isinstance(raw, bytes):
-            return raw
-        _logger.warning("%s has no body for the message with UID %d: left out", self.place, uid)
-        return None
-
-    def store(self, uids: Iterable[int], flags: Sequence[str], *, add: bool) -> None:
-        """Add or remove flags; harmless to repeat."""
-        self._just_selected = False
-        if self.selected is not None and self.selected.read_only:
-            raise self._verdicts.read_only(self.selected.folder)
-        verb = self._client.add_flags if add else self._client.remove_flags
-        with self._translated("STORE"):
-            verb(list(uids), list(flags), silent=True)
+    def set_state(self, state: str) -> None:
+        """Tell imaplib, which refuses commands that do not fit to its own view of the state."""
+        self._client.wire.state = state
 
     def log_out(self) -> None:
         """Say goodbye and close; a server that does not answer is not waited for long."""
-        if self.usable:
+        if self.usable and not self.pipeline.busy:
             self.usable = False
             self._client.wire.timeout = min(self._client.wire.timeout, 2.0)
             self._client.wire.deadline = Deadline(2.0)
@@ -218,7 +192,8 @@ class ImapConnection:
         self._client.wire.shut()
 
     @contextlib.contextmanager
-    def _translated(self, command: str, *, folder: str = "") -> Iterator[None]:
+    def translated(self, command: str, *, folder: str = "") -> Iterator[None]:
+        """Turn what imaplib, imapclient and the network raise inside into our errors."""
         try:
             yield
         except MailOAuthError as error:  # a deadline, or the wire's own
@@ -240,7 +215,7 @@ class ImapConnection:
         except _PARSING as exc:
             self.usable = False
             forget_data(exc)
-            raise self._verdicts.not_imap(command) from exc
+            raise self.verdicts.not_imap(command) from exc
         except BaseException:
             # Ctrl-C in the middle of an answer: the rest of it is still on the line.
             self.usable = False
@@ -250,17 +225,19 @@ class ImapConnection:
         not_imap = is_not_imap(str(exc))
         forget_data(exc)
         if not_imap:
-            return self._verdicts.not_imap(command)
+            return self.verdicts.not_imap(command)
         client = getattr(self, "_client", None)  # none yet while connecting
         bye = bye_text(client.wire.untagged_responses.get("BYE")) if client else ""
-        return self._verdicts.lost(bye, str(exc))
+        error = self.verdicts.lost(bye, str(exc))
+        self.lost = error if isinstance(error, LineLost) else None
+        return error
 
     def _refused(self, exc: BaseException, command: str, folder: str) -> MailOAuthError:
         reply = reply_text(exc, command)
         _logger.debug("%s refused %s: %s", self.place, command, one_line(reply))
         if command == "CONNECT":
             self.usable = False
-        return self._verdicts.refused(reply, command, folder)
+        return self.verdicts.refused(reply, command, folder)
 
 
 class _Client(imapclient.IMAPClient):  # type: ignore[misc] # imapclient has no types

@@ -1,178 +1,142 @@
 """ImapLine: keeps one mailbox's connection signed in, and repeats what is harmless.
 
-The policy of ``tokens/retry.py`` for IMAP: connect, authenticate and open the folder is
-one attempt; a line that is lost later is replaced, with a fresh token where it was lost
-because the token had ended.
+A line that is lost is replaced, with a fresh token where it was lost because the token
+had ended.
 """
 
 from __future__ import annotations
 
-import logging
-import os
-import threading
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from mailoauth.errors import (
-    ConcurrentUse,
-    ConnectionFailed,
-    FolderNotFound,
-    MailboxUnavailable,
-    TokenRefused,
-)
-from mailoauth.mail.imap import ImapConnection
-from mailoauth.mail.refusal import remedy_of, rights_needed
+from mailoauth.errors import ConnectionFailed, OutcomeUnknown
+from mailoauth.mail.connecting import HURRY, Connecting
 from mailoauth.mail.verdicts import LineLost
-from mailoauth.network import Deadline
-from mailoauth.tokens import token_source
-from mailoauth.tokens.retry import Refusal, judge, sign_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mailoauth.accounts import Account
+    from mailoauth.mail.connection import ImapConnection
+    from mailoauth.mail.criteria import Search
     from mailoauth.mail.fetched import Selected
-    from mailoauth.mail.wire import SecureWire
-    from mailoauth.tokens.token import AccessToken, TokenSource
+    from mailoauth.network import Deadline
 
-_logger = logging.getLogger("mailoauth.mail")
+__all__ = ["HURRY", "ImapLine"]
 
 T = TypeVar("T")
 
-#: Seconds for everything that a session still does after Ctrl-C.
-HURRY: Final = 1.5
 
-
-class ImapLine:
-    """The connection of one mailbox, made when it is first needed; for one thread.
-
-    ``timeout`` bounds one network step and ``deadline`` one whole call, in seconds.
-    """
-
-    def __init__(
-        self,
-        account: Account,
-        address: str,
-        *,
-        tokens: TokenSource | None,
-        timeout: float,
-        deadline: float | None,
-    ) -> None:
-        self.account = account
-        self.address = address
-        self.closed = False
-        self._tokens = tokens
-        self._timeout = timeout
-        self._deadline = deadline
-        self._connection: ImapConnection | None = None
-        self._wire: SecureWire | None = None
-        self._token: AccessToken | None = None
-        self._owner: tuple[int, int] | None = None
-        self._interrupted = False
+class ImapLine(Connecting):
+    """The connection of one mailbox, made when it is first needed; for one thread."""
 
     def run(
         self,
-        folder: str,
+        folder: str | None,
         verb: Callable[[ImapConnection], T],
         *,
         validity: int | None = None,
         deadline: Deadline | None = None,
+        repeat: bool = True,
+        then: Search | None = None,
     ) -> T:
-        """Run a harmless command in a folder, once more on a new connection if the line was lost.
+        """Run a command in a folder, once more on a new connection if the line was lost.
 
-        ``validity`` is the UIDVALIDITY that the UIDs in it belong to: if the folder has
-        another one by now the command is not run. ``deadline`` is the one of the verb
-        that this command is a part of, as :meth:`begin` gave it.
+        ``folder`` is None for a command that needs none. ``validity`` is the UIDVALIDITY
+        that the UIDs in it belong to: if the folder has another one by now the command is
+        not run. ``deadline`` is the one of the verb that this command is a part of, as
+        :meth:`begin` gave it. ``then`` is sent along with the SELECT, if one is needed. Without ``repeat``, for what must not be done twice, a line
+        that is lost after the command went out is ``OutcomeUnknown``.
         """
         deadline = deadline or self.begin()
         try:
-            return self._run(folder, verb, deadline, validity)
+            if not repeat:
+                return self._run_once(folder, verb, deadline, validity)
+            return self._run(folder, verb, deadline, validity, then)
         except LineLost as lost:
             if self._interrupted:
-                raise ConnectionFailed(
-                    f"The session of {self.address} was closed.", account=self.account.name
-                ) from lost
+                raise self._was_closed() from lost
             raise ConnectionFailed(
                 lost.message, remedy=lost.remedy, account=self.account.name
             ) from lost
 
-    def _run(
+    def resume(
         self,
-        folder: str,
+        connection: ImapConnection | None,
         verb: Callable[[ImapConnection], T],
         deadline: Deadline,
-        validity: int | None,
     ) -> T:
-        connection = self._open(folder, deadline, None, validity)
+        """Go on with what was begun on a connection; ``LineLost`` where that has ended."""
+        if connection is None or connection is not self._connection or not connection.usable:
+            raise LineLost("The connection has been replaced.", account=self.account.name)
+        connection.bound(deadline)
         try:
             return verb(connection)
         except LineLost as lost:
             if self._interrupted:
+                raise self._was_closed() from lost
+            raise
+
+    def _was_closed(self) -> ConnectionFailed:
+        return ConnectionFailed(
+            f"The session of {self.address} was closed.", account=self.account.name
+        )
+
+    def _run_once(
+        self,
+        folder: str | None,
+        verb: Callable[[ImapConnection], T],
+        deadline: Deadline,
+        validity: int | None,
+    ) -> T:
+        # A line that has been dead for long, or a session that ends with its token, shows it
+        # here, where nothing is at stake yet.
+        quiet = 0.0 if self._token_has_ended() else None
+        self._run(folder, lambda line: line.probe(after=quiet), deadline, validity)
+        connection = self._open(folder, deadline, validity, None)
+        deadline.step(self._timeout)
+        try:
+            return verb(connection)
+        except ConnectionFailed as error:
+            raise OutcomeUnknown(
+                f"The connection was lost while {self.address} was being changed, so it is not "
+                f"known whether that was done. {error.message}",
+                remedy="Look at the mailbox before you do it again.",
+                account=self.account.name,
+            ) from error
+
+    def _run(
+        self,
+        folder: str | None,
+        verb: Callable[[ImapConnection], T],
+        deadline: Deadline,
+        validity: int | None,
+        then: Search | None = None,
+    ) -> T:
+        connection = self._open(folder, deadline, validity, then)
+        try:
+            return verb(connection)
+        except LineLost:
+            if self._interrupted:
                 raise
-            connection = self._open(folder, deadline, lost, validity)
+            connection = self._open(folder, deadline, validity, then)
             return verb(connection)
 
-    def close(self) -> None:
-        """End whatever is under way, for good; takes no lock."""
-        self.closed = True
-        self.interrupt()
-
-    def interrupt(self) -> None:
-        """End the call that is under way, and its connection; the next verb makes a new one.
-
-        Takes no lock: for other threads and signal handlers.
-        """
-        self._interrupted = True
-        if self._connection is not None:
-            self._connection.shut()
-        if self._wire is not None:
-            self._wire.shut()
-
-    def hurry(self) -> None:
-        """Wait for nothing long from now on: somebody wants to end the program."""
-        self._timeout = min(self._timeout, HURRY)
-        self._deadline = HURRY if self._deadline is None else min(self._deadline, HURRY)
-
-    def hang_up(self) -> None:
-        """Log out, if the connection is in a state for it, and close."""
-        connection, self._connection = self._connection, None
-        if connection is None:
-            return
-        if connection.usable and self._owner == (os.getpid(), threading.get_ident()):
-            connection.log_out()
-        else:
-            connection.close()
-
-    def begin(self) -> Deadline:
-        """Return the deadline of a verb that begins now; ``ConcurrentUse`` from elsewhere."""
-        self._interrupted = False  # before closed is looked at: close() sets it after that
-        if self.closed:
-            raise ConnectionFailed(
-                f"The session of {self.address} is closed.",
-                remedy="Open a new one.",
-                account=self.account.name,
-            )
-        here = (os.getpid(), threading.get_ident())
-        if self._owner is None:
-            self._owner = here
-        if self._owner != here:
-            where = "process (after a fork)" if self._owner[0] != here[0] else "thread"
-            raise ConcurrentUse(
-                f"The session of {self.address} belongs to another {where}.",
-                remedy="Open a session in each; sessions with the same account share its token.",
-                account=self.account.name,
-            )
-        return Deadline(self._deadline)
-
     def _open(
-        self, folder: str, deadline: Deadline, lost: LineLost | None, validity: int | None
+        self,
+        folder: str | None,
+        deadline: Deadline,
+        validity: int | None,
+        then: Search | None,
     ) -> ImapConnection:
         connection = self._connection
         if connection is None or not connection.usable:
-            connection = self._connect(folder, deadline, lost)
+            lost = None if connection is None else connection.lost
+            connection = self._connect(folder, deadline, lost, then)
         connection.bound(deadline)
+        if folder is None:
+            return connection
         selected = connection.selected
         if selected is None or selected.folder != folder:
-            connection, selected = self._select(connection, folder, deadline)
+            connection, selected = self._select(connection, folder, deadline, then)
         if validity is not None and selected.uid_validity != validity:
             raise ConnectionFailed(
                 f'The folder "{folder}" of {self.address} was rebuilt on the server (its '
@@ -184,112 +148,12 @@ class ImapLine:
         return connection
 
     def _select(
-        self, connection: ImapConnection, folder: str, deadline: Deadline
+        self, connection: ImapConnection, folder: str, deadline: Deadline, then: Search | None
     ) -> tuple[ImapConnection, Selected]:
         try:
-            return connection, connection.select(folder)
+            return connection, connection.select(folder, then=then)
         except LineLost as lost:
             if self._interrupted:
                 raise
-            fresh = self._connect(folder, deadline, lost)
-            return fresh, fresh.selected or fresh.select(folder)
-
-    def _connect(self, folder: str, deadline: Deadline, lost: LineLost | None) -> ImapConnection:
-        source = self._source()
-        place = f"imap {self.address}"
-        first = self._refused_by(lost, source, place)
-        self.hang_up()
-
-        def attempt(token: AccessToken) -> ImapConnection:
-            self._token = token
-            try:
-                return self._sign_in(token, folder, deadline)
-            except MailboxUnavailable as error:
-                if "not connected" not in error.text:
-                    raise
-                # "Authenticated but not connected": sometimes only the server behind
-                # the front end was away, so one new connection, with the same token.
-                _logger.info("%s is not connected, trying one new connection", self.address)
-                return self._sign_in(token, folder, deadline)
-
-        self._connection = sign_in(
-            source, place, attempt, first=first, remaining=deadline.remaining
-        )
-        if self._interrupted:  # from elsewhere, while the connection was being made
-            self._connection.shut()
-        return self._connection
-
-    def _refused_by(self, lost: LineLost | None, source: TokenSource, place: str) -> Refusal | None:
-        """Say whether the line was lost because the token had ended (Outlook's BYE)."""
-        token = self._token
-        if lost is None or token is None:
-            return None
-        diagnosis = lost.diagnosis
-        if diagnosis.category != "stale_token":
-            _logger.info("%s: reconnecting: %s", self.address, lost.message)
-            return None
-        _logger.info("%s: the token ended, reconnecting with a fresh one", self.address)
-        error = TokenRefused(
-            lost.message,
-            reply=lost.bye,
-            diagnosis=diagnosis,
-            remedy=remedy_of(
-                diagnosis, user=self.account.user or self.account.name, mailbox=self.address
-            ),
-            account=self.account.name,
-        )
-        return judge(source, token, place, error)
-
-    def _sign_in(self, token: AccessToken, folder: str, deadline: Deadline) -> ImapConnection:
-        """Connect, authenticate, and open the folder: only that shows that the sign-in holds."""
-        connection = ImapConnection(
-            self.account,
-            self.address,
-            timeout=self._timeout,
-            deadline=deadline,
-            on_start=self._watch_wire,
-        )
-        try:
-            connection.sign_in(self.account.provider.sasl, self._user(), token.value)
-            self._first_command(connection, folder)
-        except BaseException as error:
-            connection.close()
-            if isinstance(error, TokenRefused):
-                rights = rights_needed(self.account, self.address)
-                error.remedy = f"{rights} {error.remedy}".strip()
-            raise
-        return connection
-
-    def _first_command(self, connection: ImapConnection, folder: str) -> None:
-        try:
-            connection.select(folder)
-        except FolderNotFound:
-            # The caller will hear of the folder from its own SELECT; whether the mailbox
-            # answers shows now.
-            connection.touch()
-        except LineLost as lost:
-            if lost.diagnosis.category == "stale_token":
-                raise TokenRefused(
-                    lost.message,
-                    reply=lost.bye,
-                    diagnosis=lost.diagnosis,
-                    account=self.account.name,
-                ) from lost
-            raise
-
-    def _watch_wire(self, wire: SecureWire) -> None:
-        self._wire = wire
-        if self._interrupted:
-            wire.shut()
-
-    def _user(self) -> str:
-        """Who signs in: the user's own principal name for the own mailbox, else the mailbox."""
-        if self.address.casefold() == (self.account.user or "").casefold():
-            username: str | None = getattr(self._source(), "username", None)
-            return username or self.address
-        return self.address
-
-    def _source(self) -> TokenSource:
-        if self._tokens is None:
-            self._tokens = token_source(self.account)
-        return self._tokens
+            fresh = self._connect(folder, deadline, lost, then)
+            return fresh, fresh.selected or fresh.select(folder, then=then)

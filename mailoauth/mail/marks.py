@@ -26,6 +26,10 @@ class Marks:
         """Put one off."""
         self._uids.setdefault((folder, validity), []).append(uid)
 
+    def waiting(self, folder: str, validity: int, uids: Iterable[int]) -> set[int]:
+        """Return those of these UIDs that wait to be marked."""
+        return set(uids).intersection(self._uids.get((folder, validity), ()))
+
     def discard(self, folder: str, validity: int, uids: Iterable[int]) -> None:
         """Drop messages that are being marked or unmarked by hand."""
         by_hand = set(uids)

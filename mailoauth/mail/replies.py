@@ -6,6 +6,8 @@ import ast
 import re
 from typing import Final
 
+from mailoauth.mail.pipeline import Refused
+
 # How imaplib and our wire begin when they end a connection because of what came on it.
 _NOT_IMAP: Final = re.compile(
     r"(command: \w+ => )?(unexpected (tagged )?response: |a line without an end|a literal of )"
@@ -36,13 +38,9 @@ def forget_data(error: BaseException) -> None:
 
 
 def reply_text(exc: BaseException, command: str) -> str:
-    """Return the tagged reply of a refusal, with NO or BAD in front where that is known.
-
-    imapclient repeats the criteria of a SEARCH that was refused, and those name
-    correspondents and subjects: then the error underneath is taken.
-    """
-    if type(exc).__name__ == "InvalidCriteriaError" and exc.__context__ is not None:
-        exc = exc.__context__
+    """Return the tagged reply of a refusal, with NO or BAD in front where that is known."""
+    if isinstance(exc, Refused):
+        return exc.reply
     text = str(exc)
     if (found := _BAD.search(text)) is not None:
         return f"{found[1]} {_plain(found[2])}"

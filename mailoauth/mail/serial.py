@@ -58,17 +58,18 @@ _WIRE = _WirePolicy(linesep="\r\n", cte_type="8bit", refold_source="none")
 _COMPAT = _CompatPolicy(linesep="\r\n", cte_type="8bit")
 
 
-def serialize(message: Message | bytes) -> bytes:
-    """Return a message with CRLF line ends and without its Bcc headers.
+def serialize(message: Message | bytes, *, keep_bcc: bool = False) -> bytes:
+    """Return a message with CRLF line ends and, unless ``keep_bcc``, without its Bcc headers.
 
     Bytes are left as they are but for these; so are the parts of an
     ``email.message.Message``, whose 8-bit parts stay 8-bit. Raises ``ConfigError``
     for a message that the standard library cannot write.
     """
     if not isinstance(message, Message):
-        return _without_bcc(_LINE_BREAK.sub(b"\r\n", bytes(message)))
+        raw = _LINE_BREAK.sub(b"\r\n", bytes(message))
+        return raw if keep_bcc else _without_bcc(raw)
     public = copy.copy(message)  # deleting headers from the copy leaves the original alone
-    for name in ("Bcc", "Resent-Bcc"):
+    for name in () if keep_bcc else ("Bcc", "Resent-Bcc"):
         del public[name]
     try:
         raw = public.as_bytes(policy=_WIRE if isinstance(public.policy, EmailPolicy) else _COMPAT)

@@ -8,7 +8,8 @@ if TYPE_CHECKING:
     from mailoauth.tokens.cache import TokenCache
     from mailoauth.tokens.files import FileStore, MemoryStore
     from mailoauth.tokens.signin import sign_in, sign_in_device_code, sign_in_pasted
-    from mailoauth.tokens.source import StaticToken, identity_of, token_source
+    from mailoauth.tokens.source import identity_of, token_source
+    from mailoauth.tokens.static import StaticToken
     from mailoauth.tokens.token import AccessToken, Refresher, TokenSource, TokenStore
 
 _HOMES = {
@@ -16,7 +17,7 @@ _HOMES = {
     "FileStore": "files",
     "MemoryStore": "files",
     "Refresher": "token",
-    "StaticToken": "source",
+    "StaticToken": "static",
     "TokenCache": "cache",
     "TokenSource": "token",
     "TokenStore": "token",

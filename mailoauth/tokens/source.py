@@ -16,23 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping
 
     from mailoauth.accounts import Account
-    from mailoauth.tokens.token import AccessToken, Grant, Refresher, TokenStore
-
-
-class StaticToken:
-    """A source that has one token and cannot get another: ``StaticToken("...")``."""
-
-    def __init__(self, value: str) -> None:
-        from mailoauth.tokens.token import AccessToken  # noqa: PLC0415 - of this room
-
-        self._token = AccessToken(value)
-
-    def __repr__(self) -> str:
-        return "StaticToken()"
-
-    def get(self, rejected: AccessToken | None = None) -> AccessToken:  # noqa: ARG002 - the protocol's
-        """Return the token; a refusal of it is final."""
-        return self._token
+    from mailoauth.tokens.token import Grant, Refresher, TokenStore
 
 
 def identity_of(account: Account) -> Identity:

@@ -21,6 +21,7 @@ from mailoauth import (
     AsyncMailSession,
     Attachment,
     Diagnosis,
+    Folder,
     Mailer,
     MailSession,
     MemoryStore,
@@ -64,11 +65,39 @@ def reading(account: Account) -> None:
             mail.mark_unseen([message])
             mail.flag(message)
             mail.unflag(message)
+            mail.flag([message], flag="$Invoice")
+            mail.move(message, "Done")
+            mail.copy([message], "Archive")
+            mail.delete(message)
+            mail.delete([message], permanently=True)
         for message in mail.search(
-            folder="Archive", since=date(2026, 1, 1), sender="ann@example.com"
+            folder="Archive",
+            since=date(2026, 1, 1),
+            sender="ann@example.com",
+            header={"List-Id": "news"},
+            any_of=[{"flagged": True}, {"not_": {"seen": True}}],
+            raw=["KEYWORD", "$Invoice"],
+            headers_only=True,
         ):
-            print(message.subject)
+            assert_type(mail.save(message, "archive/"), Path)
+            for attachment in mail.attachments(message):
+                assert_type(mail.save_attachment(message, attachment, Path("inbox")), Path)
         mail.close()
+
+
+def folders(mail: MailSession) -> None:
+    for folder in mail.folders():
+        assert_type(folder, Folder)
+        assert_type(folder.unseen, int | None)
+        print(folder.name, folder.special_use)
+    mail.create_folder("Work/2026")
+    mail.rename_folder("Work/2026", "Work/2027")
+    mail.subscribe("Work/2027")
+    mail.unsubscribe("Work/2027")
+    mail.delete_folder("Work/2027")
+    assert_type(mail.special("sent"), str)
+    draft = mailoauth.compose(sender="ada@example.com", to="bob@example.com", text="...")
+    assert_type(mail.append(draft, mail.special("drafts"), flags=["\\Draft"]), int | None)
 
 
 async def reading_async(account: Account) -> None:
@@ -79,8 +108,10 @@ async def reading_async(account: Account) -> None:
             await mail.mark_unseen([message])
             await mail.flag(message)
             await mail.unflag(message)
-        async for message in mail.search(subject="report"):
-            print(message.subject)
+        async for message in mail.search(subject="report", headers_only=True):
+            await mail.move(message, "Reports")
+            assert_type(await mail.save(message, "archive/"), Path)
+        assert_type(await mail.folders(counts=False), list[Folder])
         receipt = await mail.send(to="bob@example.com", subject="Report", text="...")
         assert_type(receipt, SendReceipt)
 

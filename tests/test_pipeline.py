@@ -1,0 +1,371 @@
+"""Commands sent one behind the other, and answers that no good server gives."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from mailoauth.emulator.certificates import Certificates
+from mailoauth.errors import (
+    ConnectionFailed,
+    ConnectionTimedOut,
+    MailboxUnavailable,
+    MailOAuthError,
+)
+from mailoauth.mail.pipeline import Fetch, Pipeline, Refused, SearchCommand
+from tests.judges import note
+from tests.scripted_imap import ScriptedImap, plain
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from mailoauth.mail.mailbox import Mailbox
+
+Answer = tuple[bytes, str | None] | None
+
+
+@pytest.fixture(scope="module")
+def certificates() -> Iterator[Certificates]:
+    with Certificates() as made:
+        yield made
+
+
+def literal(uid: int, raw: bytes, length: int | None = None) -> bytes:
+    said = len(raw) if length is None else length
+    return f"* {uid} FETCH (UID {uid} BODY[] {{{said}}}\r\n".encode() + raw + b")\r\n"
+
+
+def mail_of(subjects: dict[int, str], fetch: Callable[[str], Answer]) -> Callable[[str], Answer]:
+    """Return a script with these messages, whose FETCH of messages is the test's business."""
+
+    def script(command: str) -> Answer:
+        if command.startswith("UID SEARCH"):
+            return f"* SEARCH {' '.join(map(str, subjects))}\r\n".encode(), "OK done"
+        if command.endswith("(UID RFC822.SIZE)"):
+            lines = (f"* {uid} FETCH (UID {uid} RFC822.SIZE 100)\r\n" for uid in subjects)
+            return "".join(lines).encode(), "OK done"
+        return fetch(command) if "BODY.PEEK[]" in command else plain(command)
+
+    return script
+
+
+def subjects(mailbox: Mailbox) -> list[str]:
+    return [message.subject for message in mailbox.search()]
+
+
+def uids_of(command: str) -> list[int]:
+    found: list[int] = []
+    for run in command.split()[2].split(","):
+        first, _, last = run.partition(":")
+        found += range(int(first), int(last or first) + 1)
+    return found
+
+
+MAIL = {1: "one", 2: "two", 3: "three"}
+
+
+def good(command: str) -> Answer:
+    return b"".join(literal(uid, note(MAIL[uid])) for uid in uids_of(command)), "OK done"
+
+
+def test_a_first_read_takes_three_commands_and_two_more_for_the_rest(
+    certificates: Certificates,
+) -> None:
+    with ScriptedImap(certificates, mail_of(MAIL, good)) as server, server.mailbox() as mailbox:
+        assert subjects(mailbox) == ["one", "two", "three"]
+        assert [" ".join(command.split()[:3]) for command in server.commands] == [
+            'SELECT "INBOX"',
+            "UID SEARCH ALL",
+            "UID FETCH 1",
+            "UID FETCH 2:3",
+            "UID FETCH 2:3",
+        ]
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        literal(7, note("somebody else's")),
+        b"* 1 FETCH (FLAGS (\\Seen))\r\n",
+        b"* 1 FETCH (UID NIL BODY[] NIL)\r\n",
+        b"* 1 FETCH (UID 1 FLAGS NIL INTERNALDATE NIL RFC822.SIZE NIL BODY[] NIL)\r\n",
+        b"* 1 FETCH (UID 1 BODY[TEXT] {4}\r\nabcd)\r\n",
+        b"* 3 EXISTS\r\n* 2 RECENT\r\n* OK [ALERT] Maintenance tonight\r\n* NO hm\r\n* XNOISE (\r\n",
+        b"+ idling\r\n",
+        b"* SEARCH 9 8 7\r\n",
+    ],
+)
+def test_noise_is_no_message(certificates: Certificates, response: bytes) -> None:
+    def fetch(command: str) -> Answer:
+        before, reply = good(command) or (b"", None)
+        if uids_of(command) == [1]:
+            return response, "OK done"
+        return response + before, reply
+
+    with ScriptedImap(certificates, mail_of(MAIL, fetch)) as server, server.mailbox() as mailbox:
+        assert subjects(mailbox) == ["two", "three"]
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        literal(1, note("one"), 10),  # longer than announced
+        literal(1, note("one"), 60),
+        b"* 1 FETCH (UID 1 BODY[] {2147483648}\r\n",
+        b"* 1 FETCH (UID 1 BODY[] {99999999999999999999}\r\n",
+        b"* 1 FETCH (UID 1 BODY[] {-1}\r\n",
+        b"* 1 FETCH (UID 1 BODY[] \r\n",
+        b"* 1 FETCH (UID 1 BODY[] (((((((((((((((\r\n",
+        b"* 1 FETCH (UID one BODY[] NIL)))\r\n",
+        b"* 1 FETCH ()()\r\n",
+        b"garbage\r\n",
+        b"ZZZ9 OK another's tag\r\n",
+        b"\r\n",
+        b"\x00\xff\xfe\r\n",
+        b"* SEARCH one two\r\n" * 2 + b"* 1 FETCH (\r\n",
+    ],
+)
+def test_what_is_not_imap_is_an_error_and_no_message(
+    certificates: Certificates, response: bytes
+) -> None:
+    with (
+        ScriptedImap(certificates, mail_of(MAIL, lambda _: (response, "OK done"))) as server,
+        server.mailbox(timeout=1.0) as mailbox,
+        pytest.raises(ConnectionFailed) as caught,
+    ):
+        subjects(mailbox)
+    assert "one@example.com" not in str(caught.value)
+
+
+def test_a_message_that_is_cut_short_is_asked_for_again(certificates: Certificates) -> None:
+    cut = [True]
+
+    def fetch(command: str) -> Answer:
+        if cut.pop() if cut else False:
+            return None
+        return good(command)
+
+    with ScriptedImap(certificates, mail_of(MAIL, fetch)) as server, server.mailbox() as mailbox:
+        assert subjects(mailbox) == ["one", "two", "three"]
+        assert server.connections == 2
+
+
+@pytest.mark.parametrize("reply", [None, "nothing at all"])
+def test_silence_ends_with_the_timeout(certificates: Certificates, reply: str | None) -> None:
+    with (
+        ScriptedImap(certificates, mail_of(MAIL, lambda _: (b"", None))) as server,
+        server.mailbox(timeout=0.3, deadline=None if reply else 0.3) as mailbox,
+        pytest.raises(ConnectionTimedOut),
+    ):
+        subjects(mailbox)
+
+
+def test_messages_in_any_order_come_out_in_order(certificates: Certificates) -> None:
+    def fetch(command: str) -> Answer:
+        pieces = [literal(uid, note(MAIL[uid])) for uid in reversed(uids_of(command))]
+        return b"".join(pieces), "OK done"
+
+    with ScriptedImap(certificates, mail_of(MAIL, fetch)) as server, server.mailbox() as mailbox:
+        assert subjects(mailbox) == ["one", "two", "three"]
+        newest = [message.uid for message in mailbox.search(newest_first=True)]
+        assert newest == [3, 2, 1]
+
+
+def test_a_message_may_come_in_several_responses(certificates: Certificates) -> None:
+    def fetch(command: str) -> Answer:
+        lines = [
+            f"* {uid} FETCH (UID {uid} FLAGS (\\Seen) MODSEQ (12))\r\n".encode()
+            + b'* 9 FETCH (X-GM-LABELS ("a (b" {3}\r\nabc \\Inbox) UID 9)\r\n'
+            + literal(uid, note(MAIL[uid]))
+            for uid in uids_of(command)
+        ]
+        return b"".join(lines), "OK done"
+
+    with ScriptedImap(certificates, mail_of(MAIL, fetch)) as server, server.mailbox() as mailbox:
+        found = list(mailbox.search())
+    assert [message.subject for message in found] == ["one", "two", "three"]
+    assert {message.flags for message in found} == {("\\Seen",)}
+
+
+def test_the_numbers_of_a_search_may_come_in_several_lines(certificates: Certificates) -> None:
+    def script(command: str) -> Answer:
+        if command.startswith("UID SEARCH"):
+            return b"* SEARCH 3\r\n* SEARCH\r\n* SEARCH 1 2 3\r\n", "OK done"
+        return mail_of(MAIL, good)(command)
+
+    with ScriptedImap(certificates, script) as server, server.mailbox() as mailbox:
+        assert subjects(mailbox) == ["one", "two", "three"]
+
+
+def test_what_the_server_cannot_search_for_is_searched_for_here(
+    certificates: Certificates,
+) -> None:
+    raws = {1: "Größe", 2: "Zahlen", 3: "GRÖSSE und mehr"}
+
+    def script(command: str) -> Answer:
+        if command.startswith("UID SEARCH CHARSET"):
+            return b"", "NO [BADCHARSET (US-ASCII)] not in these letters"
+        if command.startswith("UID SEARCH"):
+            return b"* SEARCH 1 2 3\r\n", "OK done"
+        if "BODY.PEEK[HEADER]" in command:
+            header = [
+                f"* {uid} FETCH (UID {uid} RFC822.SIZE 9 BODY[HEADER] {{{len(raw)}}}\r\n".encode()
+                + raw
+                + b")\r\n"
+                for uid, raw in ((u, note(raws[u])) for u in uids_of(command))
+            ]
+            return b"".join(header), "OK done"
+        if "BODY.PEEK[]" in command:
+            pieces = [literal(uid, note(raws[uid])) for uid in uids_of(command)]
+            return b"".join(pieces), "OK done"
+        if command.endswith("(UID RFC822.SIZE)"):
+            return b"", "OK done"
+        return plain(command)
+
+    with ScriptedImap(certificates, script) as server, server.mailbox() as mailbox:
+        assert [message.uid for message in mailbox.search(subject="größe")] == [1, 3]
+        newest = mailbox.search(subject="größe", newest_first=True, limit=1)
+        assert [message.uid for message in newest] == [3]
+
+
+def test_a_folder_that_may_only_be_read_is_read(certificates: Certificates) -> None:
+    def script(command: str) -> Answer:
+        if command.startswith("SELECT"):
+            return b"* OK [UIDVALIDITY 7] .\r\n", "OK [READ-ONLY] done"
+        return mail_of(MAIL, good)(command)
+
+    with ScriptedImap(certificates, script) as server, server.mailbox() as mailbox:
+        first = next(mailbox.search())
+        with pytest.raises(MailboxUnavailable, match="reading only"):
+            mailbox.mark_seen(first)
+        assert not [command for command in server.commands if "STORE" in command]
+
+
+def test_other_verbs_in_the_loop_lose_and_double_nothing(certificates: Certificates) -> None:
+    many = {uid: f"message-{uid}" for uid in range(1, 40)}
+
+    def fetch(command: str) -> Answer:
+        pieces = [literal(uid, note(many[uid])) for uid in uids_of(command)]
+        return b"".join(pieces), "OK done"
+
+    with ScriptedImap(certificates, mail_of(many, fetch)) as server, server.mailbox() as mailbox:
+        got = []
+        for message in mailbox.search():
+            got.append(message.uid)
+            mailbox.flag(message)
+            if message.uid % 7 == 0:
+                got_inside = [inner.uid for inner in mailbox.search(folder="Other", limit=3)]
+                assert got_inside == [1, 2, 3]
+        assert got == list(many)
+        stored = [command for command in server.commands if "STORE" in command]
+        assert len(stored) == len(many)
+
+
+def test_an_error_names_nobody_and_keeps_no_mail(certificates: Certificates) -> None:
+    private = b"* 1 FETCH (UID 1 BODY[] {9}\r\nFrom: somebody.private@example.com)\r\n"
+    with (
+        ScriptedImap(certificates, mail_of(MAIL, lambda _: (private, "OK done"))) as server,
+        server.mailbox() as mailbox,
+        pytest.raises(MailOAuthError) as caught,
+    ):
+        subjects(mailbox)
+    behind: BaseException | None = caught.value
+    while behind is not None:
+        assert "private" not in repr(behind)
+        behind = behind.__cause__ or behind.__context__
+
+
+class FakeWire:
+    """A line whose answers were written beforehand."""
+
+    def __init__(self, *lines: bytes) -> None:
+        self.sent: list[bytes] = []
+        self._lines = [[line + b"\r\n"] for line in lines]
+
+    def new_tag(self) -> bytes:
+        return b"T%d" % (len(self.sent) + 1)
+
+    def send(self, data: bytes) -> None:
+        self.sent.append(data)
+
+    def next_response(self) -> list[bytes]:
+        return self._lines.pop(0)
+
+    def abort(self, text: str) -> Exception:
+        return AssertionError(text)
+
+    def goodbye(self, line: bytes) -> Exception:
+        return EOFError(line)
+
+
+def sizes(*uids: int) -> Fetch:
+    return Fetch(uids, b"UID RFC822.SIZE", "size")
+
+
+def taken(fetch: Fetch) -> list[int]:
+    found = []
+    while (items := fetch.next()) is not None:
+        found.append(items["size"])
+    return found
+
+
+def test_a_second_answer_belongs_to_the_second_command() -> None:
+    """Dovecot sends the end of a command after the data of the next."""
+    wire = FakeWire(
+        b"* 1 FETCH (UID 5 RFC822.SIZE 100)",
+        b"* 2 FETCH (UID 6 RFC822.SIZE 101)",
+        b"* 1 FETCH (UID 5 RFC822.SIZE 200)",
+        b"* 2 FETCH (UID 6 RFC822.SIZE 201)",
+        b"T1 OK done",
+        b"T2 OK done",
+    )
+    pipeline = Pipeline(cast("Any", wire))
+    first, second = sizes(5, 6, 7), sizes(5, 6)
+    pipeline.send(first, b"UID FETCH 5:7 (UID RFC822.SIZE)")
+    pipeline.send(second, b"UID FETCH 5:6 (UID RFC822.SIZE)")
+    pipeline.finish(second)
+    assert taken(first) == [100, 101]
+    assert taken(second) == [200, 201]
+
+
+def test_a_fetch_is_over_with_its_last_message() -> None:
+    wire = FakeWire(b"* 1 FETCH (UID 5 RFC822.SIZE 100)")
+    pipeline = Pipeline(cast("Any", wire))
+    fetch = sizes(5)
+    pipeline.send(fetch, b"UID FETCH 5 (UID RFC822.SIZE)")
+    pipeline.advance()
+    assert fetch.over
+    assert taken(fetch) == [100]
+    assert pipeline.busy
+
+
+def test_what_nobody_waits_for_is_read_past() -> None:
+    wire = FakeWire(b"* 1 FETCH (UID 5 RFC822.SIZE 100)", b"T1 OK done")
+    pipeline = Pipeline(cast("Any", wire))
+    pipeline.send(sizes(5), b"UID FETCH 5 (UID RFC822.SIZE)")
+    pipeline.drain()
+    assert not pipeline.busy
+
+
+def test_a_literal_waits_for_the_server_in_between() -> None:
+    wire = FakeWire(b"* 3 EXISTS", b"+ go on", b"* SEARCH 7", b"T1 OK done")
+    pipeline = Pipeline(cast("Any", wire))
+    search = SearchCommand()
+    pipeline.send(search, b"UID SEARCH CHARSET UTF-8 SUBJECT {2}\r\n", "ü".encode())
+    assert wire.sent == [
+        b"T1 UID SEARCH CHARSET UTF-8 SUBJECT {2}\r\n",
+        "ü".encode() + b"\r\n",
+    ]
+    pipeline.finish(search)
+    assert list(search.uids) == [7]
+
+
+def test_a_command_that_is_refused_before_its_literal_sends_none() -> None:
+    wire = FakeWire(b"T1 NO [BADCHARSET] not in these letters")
+    pipeline = Pipeline(cast("Any", wire))
+    search = SearchCommand()
+    pipeline.send(search, b"UID SEARCH CHARSET UTF-8 SUBJECT {2}\r\n", "ü".encode())
+    assert len(wire.sent) == 1
+    with pytest.raises(Refused, match="BADCHARSET"):
+        pipeline.finish(search)
