@@ -118,18 +118,42 @@ class Outcome:
         return [json.loads(line) for line in self.out.splitlines()]
 
 
-def run_process(
-    *argv: str, settings: dict[str, str | None] | None = None, **options: Any
-) -> Outcome:
-    """Run the command line in a process of its own; a setting of None is taken away."""
+def environment_of(settings: dict[str, str | None] | None = None) -> dict[str, str]:
+    """Return what a process of our own is started with; a setting of None is taken away."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     for name, value in (settings or {}).items():
         environment.pop(name, None)
         if value is not None:
             environment[name] = value
+    return environment
+
+
+def start_process(*argv: str, before: str = "") -> subprocess.Popen[str]:
+    """Start the command line in a process of its own, after some statements of Python."""
+    code = f"{before}\nimport sys\nfrom mailoauth.cli import main\nsys.exit(main(sys.argv[1:]))"
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *argv],
+        env=environment_of(),
+        text=True,
+        encoding="utf-8",
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+
+
+def end_of(process: subprocess.Popen[str]) -> Outcome:
+    """Wait for a process to end and return what it came to."""
+    out, err = process.communicate(timeout=60)
+    return Outcome(process.returncode, out, err)
+
+
+def run_process(
+    *argv: str, settings: dict[str, str | None] | None = None, **options: Any
+) -> Outcome:
+    """Run the command line in a process of its own and wait for its end."""
     done = subprocess.run(
         [sys.executable, "-m", "mailoauth", *argv],
-        env=environment,
+        env=environment_of(settings),
         text=True,
         encoding="utf-8",
         timeout=60,

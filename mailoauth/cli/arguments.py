@@ -10,7 +10,7 @@ import argparse
 from typing import Final
 
 import mailoauth
-from mailoauth.cli import accounts, demo, exits, explain, fetch, keys, login, send, token
+from mailoauth.cli import accounts, demo, exits, explain, fetch, folders, keys, login, send, token
 from mailoauth.cli.commands import Commands
 
 _DESCRIPTION: Final = """\
@@ -33,7 +33,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.set_defaults(verbose=0, no_input=False)
     actions = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     commands = Commands(actions, _shared())
-    for group in (demo, login, accounts, keys, token, fetch, send, explain):
+    for group in (demo, login, accounts, keys, token, folders, fetch, send, explain):
         group.add(commands)
     return parser
 

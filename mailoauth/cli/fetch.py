@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import argparse
+import contextlib
 import sys
-from datetime import date
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
 
-from mailoauth.cli import screen, shapes
-from mailoauth.cli.commands import add_mailbox, add_retry
+from mailoauth.cli import exits, fetch_options, screen
 from mailoauth.cli.patience import patiently
-from mailoauth.errors import ConfigError
 
 if TYPE_CHECKING:
-    from mailoauth.cli.commands import Commands
-    from mailoauth.mail.message import Message
+    import argparse
+    from collections.abc import Iterator
 
-_UID_WIDTH: Final = 7
-_DATE_WIDTH: Final = 16
-_SENDER_WIDTH: Final = 26
-_FILES_WIDTH: Final = 7
+    from mailoauth.accounts import Account
+    from mailoauth.cli.commands import Commands
+    from mailoauth.cli.fetching import Fetching, Output
 
 
 def add(commands: Commands) -> None:
@@ -32,134 +27,86 @@ def add(commands: Commands) -> None:
         address=True,
         more="Reading does not mark them, unless --mark-seen is given.",
     )
-    add_mailbox(parser)
-    parser.add_argument("--folder", default="INBOX", help="which folder (INBOX unless given)")
-    parser.add_argument("--all", action="store_true", help="those already seen as well")
-    parser.add_argument("--since", type=_day, metavar="DATE", help="from this day on: 2026-01-31")
-    parser.add_argument("--sender", help="whose From holds this")
-    parser.add_argument("--subject", help="whose subject holds this")
-    parser.add_argument("--limit", type=_count, metavar="N", help="at most so many")
-    parser.add_argument("--mark-seen", action="store_true", help="mark each once it is printed")
-    parser.add_argument("--format", choices=("table", "json"), default="table")
-    parser.add_argument(
-        "--json",
-        dest="format",
-        action="store_const",
-        const="json",
-        help="the same as --format json",
-    )
-    parser.add_argument(
-        "--attachments", type=Path, metavar="DIR", help="save the attachments in this folder"
-    )
-    add_retry(parser)
+    fetch_options.add_options(parser)
 
 
 def fetch(options: argparse.Namespace) -> int:
-    """Print the messages as they come."""
+    """Print or keep the messages as they come."""
     from mailoauth.accounts import load_account  # noqa: PLC0415 - only when it runs
+    from mailoauth.cli.fetching import Fetching  # noqa: PLC0415 - as above
 
-    reading = _Reading(options, load_account(options.address).name)
-    patiently(reading.once, options.retry_for)
-    if not reading.printed:
+    fetch_options.check(options)
+    account = load_account(options.address)
+    mailbox = options.mailbox or account.address
+    output = _output(options, mailbox)
+    fetching = Fetching(options, account.name, output)
+
+    def once() -> None:
+        with _alone(options, account, mailbox), _progress(options) as advance:
+            fetching.once(advance)
+
+    patiently(once, options.retry_for)
+    _report(options, fetching)
+    return exits.PARTLY if fetching.failed else exits.DONE
+
+
+def _output(options: argparse.Namespace, mailbox: str) -> Output:
+    if options.format not in fetch_options.FILE_FORMATS:
+        from mailoauth.cli.printing import Printed  # noqa: PLC0415 - only what is used
+
+        return Printed(as_json=options.format == "json", whole=not options.headers_only)
+    from mailoauth.cli.eml import EmlFolder  # noqa: PLC0415 - only when files are written
+    from mailoauth.cli.files import Source  # noqa: PLC0415 - as above
+    from mailoauth.cli.maildir import Maildir  # noqa: PLC0415 - as above
+    from mailoauth.cli.mbox import Mbox  # noqa: PLC0415 - as above
+
+    source = Source(mailbox, options.folder)
+    if options.format == "mbox":
+        return Mbox(options.output, source)
+    if options.format == "maildir":
+        return Maildir(options.output, source)
+    return EmlFolder(options.output, source)
+
+
+@contextlib.contextmanager
+def _alone(options: argparse.Namespace, account: Account, mailbox: str) -> Iterator[None]:
+    """Keep other runs of the same command away, and those that write the same files."""
+    from mailoauth.cli import single  # noqa: PLC0415 - it loads what only locks need
+    from mailoauth.cli.files import Source  # noqa: PLC0415 - as above
+
+    with contextlib.ExitStack() as held:
+        if options.single:
+            job = single.key_of("job", account.name, mailbox, *fetch_options.job_of(options))
+            held.enter_context(single.alone(job))
+        if options.output is not None:
+            place = single.key_of_path(options.output)
+            writer = single.key_of("output", place, Source(mailbox, options.folder).tag)
+            held.enter_context(single.in_turn(writer, options.output, wait=not options.single))
+        yield
+
+
+def _progress(options: argparse.Namespace) -> contextlib.AbstractContextManager[screen.Advance]:
+    """Show how far it is, unless the terminal fills with the messages anyway."""
+    if options.output is None and screen.is_terminal(sys.stdout):
+        return contextlib.nullcontext(lambda _total: None)
+    return screen.progress(f"Reading {options.folder}")
+
+
+def _report(options: argparse.Namespace, fetching: Fetching) -> None:
+    """Say on a terminal what became of it, and anywhere what is missing."""
+    if options.output is not None and (fetching.count or fetching.there):
+        there = f"; {fetching.there} were there already" if fetching.there else ""
+        screen.talk(f"Added {_counted(fetching.count)} to {options.output}{there}.")
+    elif not fetching.count:
         what = "messages" if options.all else "unseen messages"
-        screen.talk(f"No {what} in {options.folder}.")
-    return 0
+        which = " that fit" if fetch_options.is_narrowed(options) else ""
+        screen.talk(f"No {what}{which} in {options.folder}.")
+    if fetching.failed:
+        screen.warn(
+            f"mailoauth: {_counted(fetching.failed)} could not be read; the others were. "
+            "Run it again to try once more."
+        )
 
 
-class _Reading:
-    """One run of the command; begun anew after a failure it goes on where it was."""
-
-    def __init__(self, options: argparse.Namespace, account: str) -> None:
-        self._options = options
-        self._account = account
-        self.printed: set[tuple[object, ...]] = set()
-
-    def once(self) -> None:
-        """Read from the beginning; print what has not been printed before."""
-        from mailoauth.session import MailSession  # noqa: PLC0415 - only when it runs
-
-        options = self._options
-        with MailSession(self._account, mailbox=options.mailbox) as mail:
-            messages = mail.search(
-                folder=options.folder,
-                mark_seen=options.mark_seen,
-                limit=options.limit,
-                **self._criteria(),
-            )
-            for message in messages:
-                # A folder that was rebuilt meanwhile gives its numbers away again.
-                which = (message.uid, message.size, message.internal_date)
-                if which not in self.printed:
-                    self._show(message)
-                    self.printed.add(which)
-
-    def _criteria(self) -> dict[str, Any]:
-        options = self._options
-        found = {"since": options.since, "sender": options.sender, "subject": options.subject}
-        return found if options.all else {**found, "unseen": True}
-
-    def _show(self, message: Message) -> None:
-        # Attachments first: a message that is printed is a message that is done with.
-        if self._options.attachments is not None:
-            _save_attachments(message, self._options.attachments)
-        if self._options.format == "json":
-            screen.put_json(shapes.of_message(message))
-        else:
-            screen.put(_row(message, screen.width(sys.stdout)))
-
-
-def _row(message: Message, columns: int | None) -> str:
-    """Return one line; between tabs and whole where no terminal limits it."""
-    when = message.date or message.internal_date
-    sender = message.sender
-    who = (sender.name or sender.address) if sender else ""
-    files = len(message.attachments)
-    if columns is None:
-        cells = (str(message.uid), shapes.utc(when) or "", sender.address if sender else "")
-        return "\t".join((*map(screen.one_line, cells), screen.one_line(message.subject)))
-    left = columns - _UID_WIDTH - _DATE_WIDTH - _SENDER_WIDTH - _FILES_WIDTH - 8
-    return screen.fitted(
-        (
-            str(message.uid),
-            _local(message),
-            screen.one_line(who),
-            screen.one_line(message.subject),
-            f"{files} file{'s' if files > 1 else ''}" if files else "",
-        ),
-        (_UID_WIDTH, _DATE_WIDTH, _SENDER_WIDTH, max(10, left), _FILES_WIDTH),
-    )
-
-
-def _local(message: Message) -> str:
-    when = message.date or message.internal_date
-    try:
-        return when.astimezone().strftime("%Y-%m-%d %H:%M") if when else ""
-    except (OverflowError, ValueError, OSError):  # a date that is out of all range
-        return ""
-
-
-def _save_attachments(message: Message, folder: Path) -> None:
-    for attachment in message.attachments:
-        try:
-            # Named like a file or not, it is a folder.
-            path = attachment.save(f"{folder}/")
-        except OSError as exc:
-            raise ConfigError(
-                f"An attachment of message {message.uid} cannot be saved in {folder}: "
-                f"{exc.strerror or exc}.",
-                remedy="Name a folder with --attachments that this user may write, with room in it.",
-            ) from exc
-        screen.talk(f"saved {path}")
-
-
-def _day(text: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError as exc:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a day such as 2026-01-31") from exc
-
-
-def _count(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 on")
-    return int(text)
+def _counted(count: int) -> str:
+    return f"{count} message{'' if count == 1 else 's'}"

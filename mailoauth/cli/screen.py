@@ -16,7 +16,10 @@ from typing import TYPE_CHECKING, Any, TextIO
 from mailoauth.errors import ConfigError, MailOAuthError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    #: Say that one more is done; the argument is how many there are in all, if that is known.
+    Advance = Callable[[int | None], None]
 
 # Control characters but tab and line feed, and what turns the direction of writing.
 _STEERING = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
@@ -156,6 +159,41 @@ def show_code(code: str, address: str, notes: Sequence[str]) -> None:
     said = (Text(note) for note in notes)
     body = Group(*lines, "and enter this code:", "", large, "", *said)
     Console(stderr=True).print(Panel(body, padding=(1, 2)))
+
+
+@contextlib.contextmanager
+def progress(what: str) -> Iterator[Advance]:
+    """Show on stderr how far something is, how fast and how long still; nothing if no terminal."""
+    if not is_terminal(sys.stderr):
+        yield lambda _total: None
+        return
+    from rich.console import Console  # noqa: PLC0415 - only where a terminal is drawn on
+    from rich.progress import (  # noqa: PLC0415 - the same
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    bar = Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+        redirect_stdout=False,  # data must not come out on stderr
+    )
+    with bar:
+        task = bar.add_task(one_line(what), total=None, rate="")
+
+        def advance(total: int | None) -> None:
+            speed = bar.tasks[0].speed
+            bar.update(task, advance=1, total=total, rate=f"{speed:.0f}/s" if speed else "")
+
+        yield advance
 
 
 def show_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

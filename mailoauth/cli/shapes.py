@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mailoauth.accounts import Account
     from mailoauth.diagnosis import Diagnosis
+    from mailoauth.mail.folders import Folder
     from mailoauth.mail.message import Address, Message
     from mailoauth.mail.receipt import SendReceipt
     from mailoauth.tokens.token import AccessToken
@@ -16,9 +17,9 @@ if TYPE_CHECKING:
 JsonObject = dict[str, Any]
 
 
-def of_message(message: Message) -> JsonObject:
-    """Return a message."""
-    return {
+def of_message(message: Message, *, whole: bool = True) -> JsonObject:
+    """Return a message; one that is not ``whole`` has neither a text nor files."""
+    record = {
         "uid": message.uid,
         "folder": message.folder,
         "flags": list(message.flags),
@@ -31,13 +32,30 @@ def of_message(message: Message) -> JsonObject:
         "cc": [_address(each) for each in message.cc],
         "reply_to": [_address(each) for each in message.reply_to],
         "message_id": message.message_id,
-        "text": message.text,
-        "html": message.html,
-        "attachments": [
-            {"filename": each.filename, "content_type": each.content_type, "size": each.size}
-            for each in message.attachments
-        ],
-        "defects": list(message.defects),
+    }
+    if whole:
+        record |= {
+            "text": message.text,
+            "html": message.html,
+            "attachments": [
+                {"filename": each.filename, "content_type": each.content_type, "size": each.size}
+                for each in message.attachments
+            ],
+        }
+    return record | {"defects": list(message.defects)}
+
+
+def of_folder(folder: Folder) -> JsonObject:
+    """Return a folder."""
+    return {
+        "name": folder.name,
+        "special_use": folder.special_use,
+        "messages": folder.messages,
+        "unseen": folder.unseen,
+        "flags": list(folder.flags),
+        "selectable": folder.selectable,
+        "delimiter": folder.delimiter,
+        "subscribed": folder.subscribed,
     }
 
 
