@@ -39,7 +39,7 @@ def run(name: str, *argv: str, folder: Path, **settings: str) -> subprocess.Comp
     )
 
 
-@pytest.mark.parametrize("name", ["fetch_unseen.py", "send_report.py"])
+@pytest.mark.parametrize("name", ["fetch_unseen.py", "file_reports.py", "send_report.py"])
 def test_a_sample_has_under_40_lines(name: str) -> None:
     assert len((SAMPLES / name).read_text().splitlines()) < 40
 
@@ -52,6 +52,19 @@ def test_fetch_unseen_prints_saves_and_marks(outlook: OutlookEmulator, tmp_path:
     assert (tmp_path / "new" / "plan.pdf").read_bytes() == b"a plan"
     assert [message.flags for message in outlook.messages(ADA)] == [{"\\Seen"}]
     again = run("fetch_unseen.py", folder=tmp_path, SAVE_TO="new")
+    assert (again.returncode, again.stdout) == (0, "")
+
+
+def test_file_reports_saves_and_moves(outlook: OutlookEmulator, tmp_path: Path) -> None:
+    outlook.deliver(ADA, MAIL)
+    outlook.deliver(ADA, b"From: bob@example.org\r\nSubject: not a report\r\n\r\n")
+    done = run("file_reports.py", folder=tmp_path, REPORTS_FROM="ann@example.org")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "reports" / "plan.pdf").read_bytes() == b"a plan"
+    (left,) = outlook.messages(ADA)
+    assert (b"not a report" in left.raw, left.flags) == (True, frozenset())
+    assert [message.flags for message in outlook.messages(ADA, "Reports")] == [{"\\Seen"}]
+    again = run("file_reports.py", folder=tmp_path, REPORTS_FROM="ann@example.org")
     assert (again.returncode, again.stdout) == (0, "")
 
 

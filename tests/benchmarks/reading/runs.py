@@ -1,0 +1,92 @@
+"""A contender's run: a fresh process, its times and memory."""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from tests.benchmarks.reading.job import Done
+
+if TYPE_CHECKING:
+    from tests.benchmarks.reading.job import Job
+
+_ROOT: Final = Path(__file__).parents[3]
+#: Seconds after which a worker is killed.
+_PATIENCE: Final = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What one process took: seconds of wall and CPU, seconds of the work alone, peak in KiB."""
+
+    wall: float
+    cpu: float
+    work: float
+    peak: int
+    done: Done
+
+
+class RunFailed(Exception):
+    """The worker ended with an error; the text is the last thing it said."""
+
+
+@cache
+def _environment() -> dict[str, str]:
+    """Let compiled modules be kept, as they are where a program is installed."""
+    kept = tempfile.mkdtemp(prefix="compiled-")
+    atexit.register(shutil.rmtree, kept, ignore_errors=True)
+    inherited = {key: os.environ[key] for key in os.environ if key != "PYTHONDONTWRITEBYTECODE"}
+    return inherited | {"PYTHONPYCACHEPREFIX": kept}
+
+
+def run(contender: str, work: str, job: Job) -> Run:
+    """Let a contender do a work; raises ``RunFailed``."""
+    command = [sys.executable, "-m", "tests.benchmarks.reading.worker", contender, work]
+    with tempfile.TemporaryFile() as errors:
+        start = time.perf_counter()
+        worker = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            cwd=_ROOT,
+            env=_environment(),
+        )
+        patience = threading.Timer(_PATIENCE, worker.kill)
+        patience.start()
+        assert worker.stdin
+        assert worker.stdout
+        with worker.stdin, worker.stdout:
+            worker.stdin.write(job.to_json().encode())
+            worker.stdin.close()
+            answer = worker.stdout.read()
+        # wait4 alone tells what this one child has used.
+        _, status, usage = os.wait4(worker.pid, 0)
+        wall = time.perf_counter() - start
+        patience.cancel()
+        worker.returncode = os.waitstatus_to_exitcode(status)
+        errors.seek(0)
+        said = errors.read().decode(errors="replace").strip()
+    if worker.returncode:
+        raise RunFailed(said.splitlines()[-1] if said else f"ended with {worker.returncode}")
+    told = json.loads(answer)
+    # Octets on macOS, where there is no better number; KiB elsewhere.
+    unit = 1024 if sys.platform == "darwin" else 1
+    return Run(
+        wall=wall,
+        cpu=usage.ru_utime + usage.ru_stime,
+        work=told["seconds"],
+        peak=told["peak"] or usage.ru_maxrss // unit,
+        done=Done(**told["done"]),
+    )
