@@ -84,14 +84,16 @@ class ScriptedImap:
         for thread in self._threads:
             thread.join(5)
 
-    def mailbox(self, *, timeout: float = 3.0, deadline: float | None = None) -> Mailbox:
-        """Return Ada's mailbox on this server."""
+    def mailbox(
+        self, *, timeout: float = 3.0, deadline: float | None = None, port: int | None = None
+    ) -> Mailbox:
+        """Return Ada's mailbox on this server, or on another of this machine's ports."""
         provider = Provider(
             name="scripted",
             oauth="microsoft",
             authority="https://localhost/common",
             scopes=("scope",),
-            imap=Endpoint("localhost", self._listener.getsockname()[1], "implicit"),
+            imap=Endpoint("localhost", port or self._listener.getsockname()[1], "implicit"),
             ca_file=self._certificates.ca_file,
         )
         account = Account(name=ADA, user=ADA, provider=provider, client_id="client")

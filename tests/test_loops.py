@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mailoauth.mail import batches, reading
+from mailoauth.mail import batches, fetching
 from tests.judges import note
 from tests.session_colours import ADA, session_of
 
@@ -30,7 +30,7 @@ def colour(request: pytest.FixtureRequest) -> Colour:
 
 @pytest.fixture(params=[0, 1, 4], ids=lambda ahead: f"{ahead}-ahead", autouse=True)
 def _ahead(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "AHEAD", request.param)
+    monkeypatch.setattr(fetching, "AHEAD", request.param)
     monkeypatch.setattr(batches, "_MESSAGES", 5)
     monkeypatch.setattr(batches, "_MARKED", 5)
     monkeypatch.setattr(batches, "_SIZED", 7)
@@ -113,6 +113,23 @@ def test_everything_at_once(inbox: Judge, colour: Colour, tmp_path: Path) -> Non
         assert list(mail.unseen()) == []
         assert subjects_in(mail, other) == sorted([*SUBJECTS[4::5], "first", "second"])
     assert len(list(tmp_path.iterdir())) == len(SUBJECTS[4::5])
+
+
+@pytest.mark.parametrize("headers_only", [False, True])
+def test_a_nested_search_of_another_folder_mixes_nothing_up(
+    inbox: Judge, colour: Colour, headers_only: bool
+) -> None:
+    """The other folder has the same UIDs."""
+    with session_of(inbox, colour) as mail:
+        other = folder_of(mail, "Other")
+        for number in range(30):
+            mail.append(note(f"other-{number}"), other)
+        got = []
+        for message in mail.search(headers_only=headers_only):
+            got.append(message.subject)
+            (inner,) = mail.search(folder=other, limit=1, headers_only=headers_only)
+            assert inner.subject == "other-0"
+        assert got == SUBJECTS
 
 
 def test_two_loops_over_one_folder_go_side_by_side(inbox: Judge, colour: Colour) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import socket
+import threading
+import time
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -12,7 +15,10 @@ from mailoauth.errors import (
     ConnectionTimedOut,
     MailboxUnavailable,
     MailOAuthError,
+    ServerError,
+    Throttled,
 )
+from mailoauth.mail import wire
 from mailoauth.mail.pipeline import Fetch, Pipeline, Refused, SearchCommand
 from tests.judges import note
 from tests.scripted_imap import ScriptedImap, plain
@@ -65,8 +71,12 @@ def uids_of(command: str) -> list[int]:
 MAIL = {1: "one", 2: "two", 3: "three"}
 
 
+def fetched_of(mail: dict[int, str], command: str) -> Answer:
+    return b"".join(literal(uid, note(mail[uid])) for uid in uids_of(command)), "OK done"
+
+
 def good(command: str) -> Answer:
-    return b"".join(literal(uid, note(MAIL[uid])) for uid in uids_of(command)), "OK done"
+    return fetched_of(MAIL, command)
 
 
 def test_a_first_read_takes_three_commands_and_two_more_for_the_rest(
@@ -274,6 +284,137 @@ def test_an_error_names_nobody_and_keeps_no_mail(certificates: Certificates) -> 
     while behind is not None:
         assert "private" not in repr(behind)
         behind = behind.__cause__ or behind.__context__
+
+
+def test_whoever_only_reads_is_not_kept_from_it_by_marks(certificates: Certificates) -> None:
+    def script(command: str) -> Answer:
+        if "STORE" in command:
+            return b"", "NO you may not"
+        return mail_of(MAIL, good)(command)
+
+    with ScriptedImap(certificates, script) as server:
+        mailbox = server.mailbox()
+        marking = mailbox.search(mark_seen=True)
+        next(marking)
+        next(marking)
+        assert subjects(mailbox) == ["one", "two", "three"]
+        with pytest.raises(ServerError, match="you may not"):
+            list(mailbox.search(mark_seen=True))
+        with pytest.raises(ServerError, match="you may not"):
+            mailbox.settle()
+
+
+def test_throttling_leaves_nothing_out(certificates: Certificates) -> None:
+    throttled = ["BAD Request is throttled. Suggested Backoff Time: 92415 milliseconds"]
+
+    def fetch(command: str) -> Answer:
+        if len(uids_of(command)) > 1 and throttled:
+            return b"", throttled.pop()
+        return good(command)
+
+    with ScriptedImap(certificates, mail_of(MAIL, fetch)) as server, server.mailbox() as mailbox:
+        messages = mailbox.search()
+        assert next(messages).subject == "one"
+        with pytest.raises(Throttled):
+            next(messages)
+        assert [message.subject for message in messages] == ["two", "three"]
+
+
+def test_a_message_without_a_body_is_told_of(
+    certificates: Certificates, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fetch(command: str) -> Answer:
+        before, reply = good(command) or (b"", None)
+        if 2 in uids_of(command):
+            return b"* 2 FETCH (UID 2 FLAGS ())\r\n" + literal(3, note("three")), reply
+        return before, reply
+
+    with ScriptedImap(certificates, mail_of(MAIL, fetch)) as server, server.mailbox() as mailbox:
+        assert subjects(mailbox) == ["one", "three"]
+    assert "no body for the message with UID 2" in caplog.text
+
+
+def test_a_goodbye_behind_what_was_not_read_yet_makes_no_outcome_unknown(
+    certificates: Certificates,
+) -> None:
+    many = MAIL | {4: "four"}
+    ended: list[str] = []
+
+    def script(command: str) -> Answer:
+        if command.startswith("UID FETCH 2:4 (UID FLAGS") and not ended:
+            ended.append("said goodbye")
+            return literal(2, note("two")) + b"* BYE going down\r\n", None
+        if ended == ["said goodbye"]:
+            ended.append("hung up")
+            return None
+        return mail_of(many, lambda _: fetched_of(many, command))(command)
+
+    with ScriptedImap(certificates, script) as server, server.mailbox() as mailbox:
+        messages = mailbox.search()
+        first = next(messages)
+        second = next(messages)
+        mailbox.copy([first, second], "Done")
+        assert [message.subject for message in messages] == ["three", "four"]
+        assert len([command for command in server.commands if "COPY" in command]) == 1
+
+
+def test_news_are_asked_for_once_anything_else_was_done(certificates: Certificates) -> None:
+    with ScriptedImap(certificates, mail_of(MAIL, good)) as server, server.mailbox() as mailbox:
+        first = next(mailbox.search())
+        mailbox.copy(first, "Done")
+        subjects(mailbox)
+    searched = [number for number, line in enumerate(server.commands) if "UID SEARCH" in line]
+    assert server.commands[searched[1] - 1] == "NOOP"
+
+
+def test_close_ends_a_handshake_that_hangs(certificates: Certificates) -> None:
+    accepted = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def accept() -> None:
+            with listener.accept()[0]:
+                accepted.set()
+                ended.wait(20)
+
+        ended = threading.Event()
+        server = threading.Thread(target=accept)
+        server.start()
+        with ScriptedImap(certificates) as scripted:
+            mailbox = scripted.mailbox(timeout=15, port=listener.getsockname()[1])
+            outcome: list[BaseException] = []
+
+            def read() -> None:
+                try:
+                    subjects(mailbox)
+                except MailOAuthError as error:
+                    outcome.append(error)
+
+            reader = threading.Thread(target=read)
+            reader.start()
+            assert accepted.wait(10)
+            started = time.monotonic()
+            while reader.is_alive() and time.monotonic() - started < 10:
+                mailbox.close()  # until the reader is where it can be ended
+                reader.join(0.05)
+            ended.set()
+            reader.join(20)
+            server.join(20)
+    assert time.monotonic() - started < 10
+    assert isinstance(outcome[0], ConnectionFailed)
+
+
+def test_literals_are_bounded_together(
+    certificates: Certificates, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wire, "_LARGEST_LITERAL", 1000)
+    several = b"".join(b"BODY[%d] {600}\r\n" % part + bytes(600) for part in (1, 2))
+    response = b"* 1 FETCH (UID 1 " + several + b")\r\n"
+    with (
+        ScriptedImap(certificates, mail_of(MAIL, lambda _: (response, "OK done"))) as server,
+        server.mailbox() as mailbox,
+        pytest.raises(ConnectionFailed, match="not IMAP"),
+    ):
+        subjects(mailbox)
 
 
 class FakeWire:

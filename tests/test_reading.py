@@ -13,7 +13,7 @@ from mailoauth import MailSession
 from mailoauth.emulator import OutlookEmulator
 from mailoauth.emulator.faults import Reply
 from mailoauth.errors import ConnectionFailed, MailOAuthError, ServerError
-from mailoauth.mail import batches, reading
+from mailoauth.mail import batches, fetching
 from mailoauth.mail.criteria import compile as compile_criteria
 from mailoauth.mail.reading import MessageIterator
 from mailoauth.mail.verdicts import LineLost
@@ -34,7 +34,7 @@ class FakeConnection:
     """A folder with messages, some of which the server cannot give, on a line that may end."""
 
     def __init__(self, uids: Sequence[int], broken: Sequence[int] = ()) -> None:
-        self.selected = SimpleNamespace(uid_validity=7)
+        self.selected = SimpleNamespace(folder="INBOX", uid_validity=7)
         self.uids = list(uids)
         self.broken = set(broken)
         self.asked: list[list[int]] = []
@@ -42,6 +42,7 @@ class FakeConnection:
         self.given: dict[Fetch, set[int]] = {}
         self.responses_left = 10**9  # then the line is lost
         self.size = 100
+        self.hides_sizes = False
 
     def search(self, search: object) -> list[int]:
         return list(self.uids)
@@ -63,6 +64,10 @@ class FakeConnection:
         fetch = self.under_way[0]
         given = self.given.setdefault(fetch, set())
         todo = [uid for uid in sorted(fetch.asked) if uid in self.uids and uid not in given]
+        if fetch.key == "size" and self.hides_sizes:
+            self.under_way.popleft()
+            fetch.end(b"NO", "no sizes")
+            return
         if todo and not self.broken & set(todo):
             fetch.take_items(self.response(fetch, todo[0]))
             given.add(todo[0])
@@ -73,7 +78,7 @@ class FakeConnection:
     def response(self, fetch: Fetch, uid: int) -> Items:
         if fetch.key == "size":
             return {"uid": uid, "size": self.size}
-        return {"uid": uid, "BODY[]": note(f"message-{uid}")}
+        return {"uid": uid, fetch.key: note(f"message-{uid}")}
 
     def check(self, fetch: Fetch) -> None:
         if fetch.refused:
@@ -114,7 +119,11 @@ class FakeMailbox:
 
 
 def iterator(
-    connection: FakeConnection, *, limit: int | None = None, newest_first: bool = False
+    connection: FakeConnection,
+    *,
+    limit: int | None = None,
+    newest_first: bool = False,
+    headers_only: bool = False,
 ) -> MessageIterator:
     return MessageIterator(
         cast("Any", FakeMailbox(connection)),
@@ -123,33 +132,32 @@ def iterator(
         mark_seen=False,
         limit=limit,
         newest_first=newest_first,
-        headers_only=False,
+        headers_only=headers_only,
     )
 
 
 @pytest.fixture(params=[0, 1, 3], ids=lambda ahead: f"{ahead} ahead")
 def _ahead(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "AHEAD", request.param)
+    monkeypatch.setattr(fetching, "AHEAD", request.param)
 
 
 @pytest.mark.usefixtures("_ahead")
+@pytest.mark.parametrize("headers_only", [False, True])
 @pytest.mark.parametrize("newest_first", [False, True])
-@pytest.mark.parametrize("broken", range(1, 8))
-def test_one_message_that_the_server_cannot_give_does_not_keep_the_others_back(
-    broken: int, newest_first: bool
+@pytest.mark.parametrize("broken", [[uid] for uid in range(1, 8)] + [[2, 5], list(range(1, 8))])
+def test_messages_that_the_server_cannot_give_do_not_keep_the_others_back(
+    broken: list[int], newest_first: bool, headers_only: bool
 ) -> None:
-    messages = iterator(FakeConnection(range(1, 8), broken=[broken]), newest_first=newest_first)
-    got, errors = [], 0
-    while True:
-        try:
-            got.append(next(messages).uid)
-        except StopIteration:
-            break
-        except ServerError:
-            errors += 1
-    wanted = [uid for uid in range(1, 8) if uid != broken]
+    messages = iterator(
+        FakeConnection(range(1, 8), broken), newest_first=newest_first, headers_only=headers_only
+    )
+    got: list[int] = []
+    with pytest.raises(ServerError, match=f"UID {broken[-1 if newest_first else 0]} in"):
+        got.extend(message.uid for message in messages)
+    wanted = [uid for uid in range(1, 8) if uid not in broken]
     assert got == (wanted[::-1] if newest_first else wanted)
-    assert errors == 1
+    assert sorted(messages.failed) == broken
+    assert list(messages) == []
 
 
 @pytest.mark.usefixtures("_ahead")
@@ -187,6 +195,13 @@ def test_whoever_wants_one_message_is_sent_one() -> None:
 def test_large_messages_make_small_batches() -> None:
     connection = FakeConnection(range(1, 7))
     connection.size = 3 * 1024 * 1024
+    assert len(list(iterator(connection))) == 6
+    assert [len(batch) for batch in connection.asked] == [1] * 6
+
+
+def test_messages_of_unknown_size_come_one_by_one() -> None:
+    connection = FakeConnection(range(1, 7))
+    connection.hides_sizes = True
     assert len(list(iterator(connection))) == 6
     assert [len(batch) for batch in connection.asked] == [1] * 6
 

@@ -13,6 +13,7 @@ import pytest
 
 from mailoauth import AsyncMailSession, ConcurrentUse, Mailer, Message
 from mailoauth.emulator import OutlookEmulator
+from mailoauth.emulator.faults import Reply
 from mailoauth.errors import (
     ConnectionFailed,
     FolderNotFound,
@@ -233,3 +234,16 @@ def test_a_message_of_twenty_megabytes_goes_out_and_comes_back_whole(
         (message,) = found
         assert message.size > 19_000_000
         assert message.attachments[0].content == content
+
+
+def test_a_goodbye_in_place_of_the_sign_in_because_the_token_ended_is_a_refusal(
+    colour: Colour,
+) -> None:
+    with OutlookEmulator() as emulator:
+        emulator.add_user(ADA)
+        emulator.deliver(ADA, note("one"))
+        bye = "* BYE Session invalidated - AccessTokenExpired"
+        emulator.on("imap", "AUTHENTICATE", Reply(bye))
+        with session_of(emulator, colour) as mail:
+            assert [message.subject for message in mail.unseen()] == ["one"]
+        assert len(emulator.token_requests) == 1

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import logging
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
-from weakref import WeakSet
+from weakref import ref
 
 from mailoauth.checks import check_address, check_seconds
 from mailoauth.errors import ConfigError, MailOAuthError
 from mailoauth.mail.line import ImapLine
 from mailoauth.mail.marks import Marks
+from mailoauth.mail.verdicts import Rebuilt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from weakref import ReferenceType
 
     from mailoauth.accounts import Account
     from mailoauth.mail.connection import ImapConnection
@@ -67,11 +69,20 @@ class Access:
             self.account, self.address, tokens=tokens, timeout=timeout, deadline=deadline
         )
         self._marks = Marks()
-        # Weak: a loop that was left needs no settling, and its messages no memory.
-        self._iterators: WeakSet[MessageIterator] = WeakSet()
+        # Weak: a loop that was left needs no settling, and its messages no memory. A list,
+        # whose operations are atomic: an event loop's thread adds to it.
+        self._known_iterators: list[ReferenceType[MessageIterator]] = []
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.address!r})"
+
+    def _register(self, iterator: MessageIterator) -> None:
+        self._known_iterators.append(ref(iterator, self._known_iterators.remove))
+
+    def _iterators(self) -> list[MessageIterator]:
+        """Return the loops that are still there."""
+        known = (iterator() for iterator in list(self._known_iterators))
+        return [iterator for iterator in known if iterator is not None]
 
     def begin(self) -> Deadline:
         """Return the deadline of a verb that begins now; see ``ImapLine.begin``."""
@@ -146,6 +157,8 @@ class Access:
         while (batch := self._marks.take(folder, validity)) is not None:
             try:
                 self.store(Place(*batch), deadline=deadline)
+            except Rebuilt:
+                raise  # and not tried again: these UIDs mean nothing any more
             except BaseException:
                 self._marks.put_back(batch)
                 raise
@@ -153,22 +166,21 @@ class Access:
     def forget_marks(self, place: Place) -> None:
         """Let no loop mark these by itself: what the caller decided by hand is decided."""
         self._marks.discard(*place)
-        for iterator in list(self._iterators):
+        for iterator in self._iterators():
             iterator.leave(*place)
 
     def mark_before_leaving(self, place: Place, deadline: Deadline | None = None) -> None:
         """Mark what a loop would have marked later, before it leaves its folder and its UID.
 
         A message that a ``mark_seen`` loop moves is done with, and would come up as unseen
-        where it went.
+        where it went. The loop forgets it by :meth:`forget_marks`, once it has gone.
         """
         waiting = self._marks.waiting(*place)
-        for iterator in list(self._iterators):
+        for iterator in self._iterators():
             waiting |= iterator.would_mark(*place)
         if waiting:
             uids = [uid for uid in place.uids if uid in waiting]
             self.store(Place(place.folder, place.validity, uids), deadline=deadline)
-        self.forget_marks(place)
 
     def _write_all_marks(self, *, failed: bool) -> None:
         """Mark what is left, in every folder that lets us; raise the first failure, if any."""

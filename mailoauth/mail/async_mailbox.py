@@ -54,7 +54,7 @@ class AsyncMessageIterator:
 
     async def aclose(self) -> None:
         """End the iteration; the message in hand is not marked."""
-        self._messages.close()
+        await self._mailbox.end(self._messages)
 
 
 def iterated(
@@ -91,6 +91,7 @@ class AsyncMailbox:
         )
         self._worker = Worker("mailoauth-imap")
         self._pid = os.getpid()
+        self._settled = False
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.address!r})"
@@ -126,6 +127,13 @@ class AsyncMailbox:
             )
         return await self._worker.call(verb, self.twin.interrupt, *args, **options)
 
+    async def end(self, messages: MessageIterator) -> None:
+        """End an iteration, behind the call that is under way: that may be using it."""
+        if self._settled:
+            messages.close()
+        else:
+            await self.call(messages.close)
+
     async def lend(self, verb: Callable[..., T], *args: Any, **options: Any) -> T:
         """Make a verb of the synchronous twin; see ``aio.threaded``."""
         return await self.call(verb, self.twin, *args, **options)
@@ -147,6 +155,7 @@ class AsyncMailbox:
         except TimeoutError:
             _logger.warning("the session of %s was left without a goodbye", self.address)
         finally:
+            self._settled = True
             self._worker.stop()
 
     unseen = iterated(Mailbox.unseen)

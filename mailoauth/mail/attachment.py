@@ -86,10 +86,11 @@ class Attachment:
 
         A path that is a folder, ends with a separator, or is new and has no suffix
         is a folder; missing ones are made. The sender's name is made safe. Nothing
-        is overwritten: a number is added to the name. Folders are made for this user
+        is overwritten: a number is added to the name. Without a name it is called
+        "attachment", with the usual suffix of its type. Folders are made for this user
         only and so is the file, which appears whole or not at all. Raises ``OSError``.
         """
-        from mailoauth.mail.names import place_for, safe_name, save_new  # noqa: PLC0415 - slow
+        from mailoauth.mail.names import attached_name, place_for, save_new  # noqa: PLC0415 - slow
 
         content = self.content  # first: no folder is made for what cannot be had
-        return save_new(place_for(path, safe_name(self.filename)), content)
+        return save_new(place_for(path, attached_name(self.filename, self.content_type)), content)

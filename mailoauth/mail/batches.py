@@ -21,7 +21,7 @@ _OCTETS: Final = 4 * 1024 * 1024
 #: The same where each is marked, since a kill repeats a batch of marks at most.
 _MARKED: Final = 50
 #: Of how many messages the sizes are asked for at a time.
-_SIZED: Final = 1000
+_SIZED: Final = 500
 
 #: What FETCH is asked for, without marking anything (RFC 9051 section 6.4.5).
 _ASKED: Final = {
@@ -61,24 +61,26 @@ class Batches:
         """Take the server's word on a size, in octets."""
         self._sizes[uid] = size
 
-    def learn_the_rest(self, uids: Iterable[int]) -> None:
-        """Give those that the server did not speak of a size: they have gone."""
+    def learn_the_rest(self, uids: Iterable[int], *, gone: bool) -> None:
+        """Give those that the server did not speak of a size: none, or else a batch of their own."""
         for uid in uids:
-            self._sizes.setdefault(uid, 0)
+            self._sizes.setdefault(uid, 0 if gone else _OCTETS)
 
     def next(self) -> Fetch | None:
         """Return what is to be asked for next: messages, or the sizes of the next ones."""
         if not self._uids:
             return None
+        key = HEADER if self._headers_only else WHOLE
+        if self._one_by_one:
+            self._one_by_one -= 1
+            return self._messages(1, key)
         if self._headers_only:
-            return self._messages(self._most, HEADER)
-        alone = not self._begun or self._one_by_one or len(self._uids) == 1
-        if alone:
+            return self._messages(self._most, key)
+        if not self._begun or len(self._uids) == 1:
             self._begun = True
-            self._one_by_one = max(0, self._one_by_one - 1)
-            return self._messages(1, WHOLE)
+            return self._messages(1, key)
         if self._uids[-1] in self._sizes:
-            return self._messages(self._fitting(), WHOLE)
+            return self._messages(self._fitting(), key)
         return Fetch(self._uids[-_SIZED:], _ASKED[SIZE], SIZE)
 
     def _messages(self, count: int, key: str) -> Fetch:

@@ -168,10 +168,10 @@ class Changes(FolderVerbs):
     def _leaving(self, few: Place, deadline: Deadline) -> Iterator[None]:
         """Mark what a loop would mark later; taken back where the server does not let it go.
 
-        A loop that ends with that refusal leaves the message in hand unseen, as any other.
+        Then the message stays in the loop's hand, and is treated as any other.
         """
         in_hand: set[int] = set()
-        for iterator in list(self._iterators):
+        for iterator in self._iterators():
             in_hand |= iterator.would_mark(*few)
         self.mark_before_leaving(few, deadline)
         try:
@@ -181,6 +181,7 @@ class Changes(FolderVerbs):
                 with suppress(MailOAuthError):  # the refusal is what matters
                     self.store(few._replace(uids=sorted(in_hand)), add=False, deadline=deadline)
             raise
+        self.forget_marks(few)
 
     def _move_few(self, few: Place, folder: str, deadline: Deadline) -> int:
         """Move messages; return how many were gone after a line that was lost meanwhile."""

@@ -77,10 +77,12 @@ class Connecting:
         Takes no lock: for other threads and signal handlers.
         """
         self._interrupted = True
-        if self._connection is not None:
-            self._connection.shut()
-        if self._wire is not None:
-            self._wire.shut()
+        # Read once each: the thread that uses them may take them away.
+        connection, wire = self._connection, self._wire
+        if connection is not None:
+            connection.shut()
+        if wire is not None:
+            wire.shut()
 
     def hurry(self) -> None:
         """Wait for nothing long from now on: somebody wants to end the program."""
@@ -182,8 +184,7 @@ class Connecting:
             on_start=self._watch_wire,
         )
         try:
-            connection.sign_in(self.account.provider.sasl, self._user(), token.value)
-            self._first_command(connection, folder, then)
+            self._prove(connection, token, folder, then)
         except BaseException as error:
             connection.close()
             if isinstance(error, TokenRefused):
@@ -192,27 +193,38 @@ class Connecting:
             raise
         return connection
 
+    def _prove(
+        self,
+        connection: ImapConnection,
+        token: AccessToken,
+        folder: str | None,
+        then: Search | None,
+    ) -> None:
+        try:
+            connection.sign_in(self.account.provider.sasl, self._user(), token.value)
+            self._first_command(connection, folder, then)
+        except LineLost as lost:
+            if lost.diagnosis.category != "stale_token":
+                raise
+            raise TokenRefused(
+                lost.message,
+                reply=lost.bye,
+                diagnosis=lost.diagnosis,
+                account=self.account.name,
+            ) from lost
+
     def _first_command(
         self, connection: ImapConnection, folder: str | None, then: Search | None
     ) -> None:
+        if folder is None:
+            connection.touch()
+            return
         try:
-            if folder is None:
-                connection.touch()
-            else:
-                connection.select(folder, then=then)
+            connection.select(folder, then=then)
         except FolderNotFound:
             # The caller will hear of the folder from its own SELECT; whether the mailbox
             # answers shows now.
             connection.touch()
-        except LineLost as lost:
-            if lost.diagnosis.category == "stale_token":
-                raise TokenRefused(
-                    lost.message,
-                    reply=lost.bye,
-                    diagnosis=lost.diagnosis,
-                    account=self.account.name,
-                ) from lost
-            raise
 
     def _token_has_ended(self) -> bool:
         """Whether the clock says so of the token that signed the connection in."""

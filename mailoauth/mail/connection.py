@@ -25,7 +25,6 @@ class ImapConnection(ImapClient):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self._just_selected = False
         self._early: tuple[Search, SearchCommand] | None = None
         self._next_part: dict[_Part, Fetch] = {}
 
@@ -37,6 +36,7 @@ class ImapConnection(ImapClient):
         """
         self.selected = None
         self._early = None
+        self._next_part.clear()
         command = Select()
         with self.translated("SELECT", folder=folder):
             # The same UIDs stand for other messages in the next folder.
@@ -49,7 +49,7 @@ class ImapConnection(ImapClient):
             self.selected = Selected(
                 folder, command.validity, command.read_only, command.permanent_flags
             )
-        self._just_selected = True
+        self.just_selected = True
         return self.selected
 
     def search(self, search: Search) -> array[int]:
@@ -58,14 +58,14 @@ class ImapConnection(ImapClient):
         if early is not None and early[0] is search:
             command = early[1]
         else:
-            if not self._just_selected:
+            if not self.just_selected:
                 # Mail that came meanwhile is not found before a command has announced it
                 # (RFC 9051 section 7.4.1); Dovecot announces it after the SEARCH, and after a
                 # NOOP only if that is waited for.
                 self.run("NOOP", Command())
             with self.translated("SEARCH"):
                 command = self._send_search(search)
-        self._just_selected = False
+        self.just_selected = False
         with self.translated("SEARCH"):
             self.pipeline.finish(command)
         return command.uids
@@ -80,7 +80,7 @@ class ImapConnection(ImapClient):
 
     def start(self, fetch: Fetch) -> None:
         """Send a FETCH without waiting for what it brings; see :meth:`wait`."""
-        self._just_selected = False
+        self.just_selected = False
         with self.translated("FETCH"):
             uids = sequence_set(fetch.uids).encode()
             self.pipeline.send(fetch, b"UID FETCH " + uids + b" (" + fetch.what + b")")
@@ -127,7 +127,7 @@ class ImapConnection(ImapClient):
 
     def store(self, uids: Iterable[int], flags: Sequence[str], *, add: bool) -> None:
         """Add or remove flags; harmless to repeat. ``ConfigError`` for one that is not kept."""
-        self._just_selected = False
+        self.just_selected = False
         if self.selected is not None and self.selected.read_only:
             raise self.verdicts.read_only(self.selected.folder)
         words = f"{'+' if add else '-'}FLAGS.SILENT ({' '.join(flags)})"

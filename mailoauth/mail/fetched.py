@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from mailoauth.mail.answers import parse_date
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from mailoauth.mail.answers import Items
+    from mailoauth.mail.message import Message
 
 
 class Selected(NamedTuple):
@@ -21,22 +20,17 @@ class Selected(NamedTuple):
     permanent_flags: tuple[str, ...] | None = None
 
 
-class Fetched(NamedTuple):
-    """One message as FETCH brought it; ``size`` is the server's word."""
+def message_of(items: Items, raw: bytes, *, folder: str, validity: int, whole: bool) -> Message:
+    """Make a message of what FETCH said, and of its octets or those of its headers."""
+    from mailoauth.mail.message import Message  # noqa: PLC0415 - whoever moves mail needs none
 
-    uid: int
-    raw: bytes
-    flags: tuple[str, ...]
-    internal_date: datetime | None
-    size: int | None
-
-
-def fetched(items: Items, raw: bytes) -> Fetched:
-    """Take a message out of an answer to FETCH."""
-    return Fetched(
-        items["uid"],
+    return Message.from_bytes(
         raw,
-        items.get("flags", ()),
-        parse_date(items.get("date")),
-        items.get("size"),
+        uid=items["uid"],
+        folder=folder,
+        flags=items.get("flags", ()),
+        internal_date=parse_date(items.get("date")),
+        size=items.get("size"),
+        uid_validity=validity,
+        headers_only=not whole,
     )

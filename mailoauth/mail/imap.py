@@ -76,6 +76,8 @@ class ImapClient:
         self.selected: Selected | None = None
         self.usable = True
         self.lost: LineLost | None = None
+        #: Whether nothing was asked since the folder was opened: then all news of it are known.
+        self.just_selected = False
         with self.translated("CONNECT"):
             self._client = _Client(
                 self.endpoint, account.provider.ca_file, timeout, deadline, on_start
@@ -127,6 +129,7 @@ class ImapClient:
 
         To be used inside :meth:`translated` alone.
         """
+        self.just_selected = False
         self.pipeline.drain()
         return self._client
 
@@ -144,7 +147,8 @@ class ImapClient:
 
     def probe(self, *, after: float | None = None) -> None:
         """Make sure that the line is alive, if nothing was heard on it for so many seconds."""
-        if self._client.wire.quiet() >= (_QUIET if after is None else after):
+        # What is still to come may hide a goodbye.
+        if self.pipeline.busy or self._client.wire.quiet() >= (_QUIET if after is None else after):
             self.run("NOOP", Command())
 
     def run(self, name: str, command: Command, *pieces: bytes) -> None:
@@ -152,6 +156,7 @@ class ImapClient:
 
         Raises what the server refused it with.
         """
+        self.just_selected = False
         with self.translated(name):
             self.pipeline.send(command, *(pieces or [name.encode("ascii")]))
             self.pipeline.finish(command)

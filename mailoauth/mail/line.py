@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from mailoauth.errors import ConnectionFailed, OutcomeUnknown
 from mailoauth.mail.connecting import HURRY, Connecting
-from mailoauth.mail.verdicts import LineLost
+from mailoauth.mail.verdicts import LineLost, Rebuilt
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -138,7 +138,7 @@ class ImapLine(Connecting):
         if selected is None or selected.folder != folder:
             connection, selected = self._select(connection, folder, deadline, then)
         if validity is not None and selected.uid_validity != validity:
-            raise ConnectionFailed(
+            raise Rebuilt(
                 f'The folder "{folder}" of {self.address} was rebuilt on the server (its '
                 f"UIDVALIDITY changed from {validity} to {selected.uid_validity}), so what was "
                 "found in it cannot be found again by number.",

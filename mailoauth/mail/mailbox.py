@@ -124,7 +124,7 @@ class Mailbox(Changes, Saving):
         """
         if hurried:
             self._line.hurry()
-        for iterator in list(self._iterators):
+        for iterator in self._iterators():
             iterator.settle()
         try:
             if not self._line.closed:
@@ -153,5 +153,5 @@ class Mailbox(Changes, Saving):
             newest_first=newest_first,
             headers_only=headers_only,
         )
-        self._iterators.add(iterator)
+        self._register(iterator)
         return iterator

@@ -7,6 +7,7 @@ come. Here that saves round trips, and lets the server work while the caller doe
 from __future__ import annotations
 
 import imaplib
+import logging
 import re
 from array import array
 from collections import deque
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 from weakref import ref
 
 from mailoauth.mail import answers
+from mailoauth.mail.refusal import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 
     from mailoauth.mail.answers import Items
     from mailoauth.mail.wire import SecureWire
+
+_logger = logging.getLogger("mailoauth.mail")
 
 _TAGGED: Final = re.compile(
     rb"(?P<tag>[A-Za-z0-9]+) (?P<kind>OK|NO|BAD)(?: (?P<text>.*))?\r\n", re.IGNORECASE
@@ -139,6 +143,8 @@ class Fetch(Command):
         self._missing = set(uids)
         self._left = deque(sorted(uids, reverse=backwards))
         self._items: dict[int, Items] = {}
+        #: Those that the server spoke of without giving what was asked for.
+        self.without_key: list[int] = []
 
     @property
     def uids(self) -> list[int]:
@@ -177,19 +183,11 @@ class Fetch(Command):
         while self._left:
             if self.ready:
                 return self._items.pop(self._left.popleft())
-            if not self.done:
+            if not self.done or self.refused:
                 return None
-            if self.refused:
-                return self._any()
-            self._items.pop(self._left.popleft(), None)
-        return None
-
-    def _any(self) -> Items | None:
-        """Take what came in spite of a refusal; the others are left."""
-        for uid in self._left:
-            if self.key in self._items.get(uid, ()):
-                self._left.remove(uid)
-                return self._items.pop(uid)
+            uid = self._left.popleft()
+            if self._items.pop(uid, None) is not None:
+                self.without_key.append(uid)
         return None
 
 
@@ -214,6 +212,10 @@ class Pipeline:
         """
         tag = self._wire.new_tag()
         self._waiting[tag] = ref(command)
+        if _logger.isEnabledFor(logging.DEBUG):
+            # Arguments name folders, correspondents and subjects.
+            words = pieces[0].split(b" ", 2)
+            _logger.debug("> %s", b" ".join(words[: 1 + (words[0] == b"UID")]).decode("ascii"))
         self._wire.send(tag + b" " + pieces[0] + (b"" if len(pieces) > 1 else b"\r\n"))
         for number, piece in enumerate(pieces[1:], start=2):
             while not self._step():
@@ -265,5 +267,7 @@ class Pipeline:
         if found is None or waiting is None:
             raise self._wire.abort("unexpected response: a tag that was not sent")
         command = waiting()
+        text = (found["text"] or b"").decode("utf-8", "replace")
+        _logger.debug("< %s %s", found["kind"].decode("ascii"), one_line(text))
         if command is not None:
-            command.end(found["kind"].upper(), (found["text"] or b"").decode("utf-8", "replace"))
+            command.end(found["kind"].upper(), text)

@@ -1,47 +1,37 @@
-"""MessageIterator: the messages that a search found, fetched ahead of whoever reads them.
+"""MessageIterator: the messages that a search found, and which of them are marked when.
 
-How data flows: SEARCH gives the UIDs; their sizes cut them into batches; the FETCH of one
-batch is sent while another still comes in, and each message is handed out as soon as it is
-there. Other verbs of the session may go in between: their commands are sent behind, and
-what is answered before them is kept here. Whatever happens to the connection, what was not
-handed out is asked for again, by UID.
+How data flows: SEARCH gives the UIDs, ``Fetching`` their messages; a message that the
+caller has finished with is marked with the next batch.
 """
 
 from __future__ import annotations
 
 import logging
-from collections import deque
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Self
 
 from mailoauth.errors import ConnectionFailed, ServerError
-from mailoauth.mail.batches import HEADER, SIZE, WHOLE, Batches
-from mailoauth.mail.fetched import fetched
-from mailoauth.mail.verdicts import LineLost
+from mailoauth.mail.fetching import Fetching
+from mailoauth.mail.verdicts import Rebuilt
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from mailoauth.mail.answers import Items
     from mailoauth.mail.connection import ImapConnection
     from mailoauth.mail.criteria import Search
     from mailoauth.mail.mailbox import Mailbox
     from mailoauth.mail.matching import LocalSearch
     from mailoauth.mail.message import Message
-    from mailoauth.mail.pipeline import Fetch
     from mailoauth.network import Deadline
 
 _logger = logging.getLogger("mailoauth.mail")
-
-#: How many batches are asked for beyond the one that is being read. What the caller is not
-#: ready for waits in the buffers of the network.
-AHEAD: Final = 1
 
 
 class MessageIterator:
     """Messages in UID order; nothing is asked of the server before the first ``next()``.
 
     Each message is yielded once, whatever happens to the connection meanwhile. Other
-    verbs of the session may be used inside the loop.
+    verbs of the session may be used inside the loop. A message that the server cannot
+    give keeps none of the others back: its ``ServerError`` is raised when they are through.
     """
 
     def __init__(
@@ -61,14 +51,10 @@ class MessageIterator:
         self._mark_seen = mark_seen
         self._limit = limit
         self._newest_first = newest_first
-        self._headers_only = headers_only
         self._total: int | None = None
-        self._validity = 0
-        self._batches = Batches(
-            headers_only=headers_only, marked=mark_seen, newest_first=newest_first
+        self._fetching = Fetching(
+            mailbox, folder, headers_only=headers_only, marked=mark_seen, newest_first=newest_first
         )
-        self._asked: deque[Fetch] = deque()  # under way, or here and not handed out
-        self._connection: ImapConnection | None = None  # where they were asked for
         self._in_hand: Message | None = None
         self._ended = False
         self._settled = False
@@ -77,6 +63,11 @@ class MessageIterator:
     def total(self) -> int | None:
         """How many messages were found; None before the first was asked for."""
         return self._total
+
+    @property
+    def failed(self) -> tuple[int, ...]:
+        """The UIDs of messages that the server could not give."""
+        return tuple(self._fetching.failed)
 
     def __iter__(self) -> Self:
         return self
@@ -93,10 +84,13 @@ class MessageIterator:
             )
         self._finish_with(self._in_hand)
         self._in_hand = None
-        message = self._next_message(deadline)
+        message = self.next_message(deadline)
         if message is None:
             self.close()
-            self._mailbox.write_marks(self._folder, self._validity, deadline)
+            if self._mark_seen:
+                self._mailbox.write_marks(self._folder, self._fetching.validity, deadline)
+            if self._fetching.first_failure is not None:
+                raise self._fetching.first_failure
             raise StopIteration
         self._in_hand = message
         return message
@@ -104,7 +98,7 @@ class MessageIterator:
     def leave(self, folder: str, validity: int, uids: Iterable[int]) -> None:
         """Do not mark these by itself any more."""
         held = self._in_hand
-        if held is not None and self._is_here(folder, validity) and held.uid in uids:
+        if held is not None and self._fetching.is_here(folder, validity) and held.uid in uids:
             self._in_hand = None
 
     def would_mark(self, folder: str, validity: int, uids: Iterable[int]) -> set[int]:
@@ -112,32 +106,34 @@ class MessageIterator:
         held = self._in_hand
         if held is None or not self._mark_seen or "\\Seen" in held.flags:
             return set()
-        return {held.uid}.intersection(uids) if self._is_here(folder, validity) else set()
-
-    def _is_here(self, folder: str, validity: int) -> bool:
-        return (folder, validity) == (self._folder, self._validity)
+        return {held.uid}.intersection(uids) if self._fetching.is_here(folder, validity) else set()
 
     def close(self) -> None:
         """End the iteration; the message in hand is not marked."""
         self._ended = True
         self._in_hand = None
-        self._asked.clear()
+        self._fetching.clear()
 
     def settle(self) -> None:
         """Be told that the session ends; the message in hand is not marked."""
         self._settled = True
         self._in_hand = None
-        self._asked.clear()
+        self._fetching.clear()
 
     def _finish_with(self, message: Message | None) -> None:
         if message is not None and self._mark_seen:
-            self._mailbox.mark_later(self._folder, self._validity, message.uid)
+            self._mailbox.mark_later(self._folder, self._fetching.validity, message.uid)
+
+    def next_message(self, deadline: Deadline) -> Message | None:
+        """Return the next message without a thought of marks; None at the end."""
+        if self._total is None:
+            self._find(deadline)
+        return self._fetching.next(deadline)
 
     # What is found.
 
     def _find(self, deadline: Deadline) -> None:
-        # Else a search for unseen messages would find those that wait to be marked.
-        self._mailbox.write_marks(self._folder, deadline=deadline)
+        self._write_old_marks(deadline)
         try:
             uids: Sequence[int] = self._search_there(deadline)
         except ServerError as error:
@@ -147,11 +143,21 @@ class MessageIterator:
             uids = self._search_here(local, deadline)
         uids = uids if self._limit is None else uids[: max(self._limit, 0)]
         self._total = len(uids)
-        self._batches.put_back(uids)
+        self._fetching.begin(uids)
+
+    def _write_old_marks(self, deadline: Deadline) -> None:
+        # Else a search for unseen messages would find those that wait to be marked.
+        try:
+            self._mailbox.write_marks(self._folder, deadline=deadline)
+        except (ServerError, Rebuilt) as error:
+            if self._mark_seen:
+                raise
+            # Whoever only reads is not kept from it; the session's end raises what is left.
+            _logger.warning("messages in %s could not be marked: %s", self._folder, error)
 
     def _search_there(self, deadline: Deadline) -> Sequence[int]:
         def search(connection: ImapConnection) -> Sequence[int]:
-            self._validity = connection.selected.uid_validity if connection.selected else 0
+            self._fetching.validity = connection.selected.uid_validity if connection.selected else 0
             return connection.search(self._search)
 
         uids = self._mailbox.in_folder(self._folder, search, deadline=deadline, then=self._search)
@@ -169,111 +175,14 @@ class MessageIterator:
             headers_only=not local.whole,
         )
         uids: list[int] = []
-        for message in candidates:
-            deadline.step(0.0)
-            self._validity = message.uid_validity
+        while (message := candidates.next_message(deadline)) is not None:
+            self._fetching.validity = message.uid_validity
             if local.matches(message):
                 uids.append(message.uid)
             if len(uids) == self._limit:
                 break
         candidates.close()
         return uids
-
-    # What is fetched.
-
-    def _next_message(self, deadline: Deadline) -> Message | None:
-        if self._total is None:
-            self._find(deadline)
-        while self._asked or self._batches:
-            if not self._asked:
-                # Marks go out between batches, so a kill repeats one batch at most.
-                self._mailbox.write_marks(self._folder, self._validity, deadline)
-                self._mailbox.in_folder(
-                    self._folder, self._ask, validity=self._validity, deadline=deadline
-                )
-            items = self._next_items(self._asked[0], deadline)
-            if items is not None and (message := self._message(items)) is not None:
-                return message
-        return None
-
-    def _ask(self, connection: ImapConnection) -> None:
-        """Ask for what comes next, and wait for the first of it: a line lost till then counts."""
-        self._take_back()
-        self._connection = connection
-        self._work_ahead(connection)
-        connection.wait(self._asked[0])
-
-    def _work_ahead(self, connection: ImapConnection) -> None:
-        ahead = 0 if self._mark_seen else AHEAD
-        while sum(not fetch.over for fetch in self._asked) <= ahead:
-            waits_for_sizes = any(fetch.key == SIZE for fetch in self._asked)
-            fetch = None if waits_for_sizes else self._batches.next()
-            if fetch is None:
-                return
-            self._asked.append(fetch)
-            connection.start(fetch)
-
-    def _next_items(self, fetch: Fetch, deadline: Deadline) -> Items | None:
-        """Return the next message of a FETCH; None where it has no more, or was cut off."""
-        try:
-            items = fetch.next()
-            if items is None and not fetch.over:
-                self._mailbox.resume(self._connection, lambda line: line.wait(fetch), deadline)
-                items = fetch.next()
-            if items is None:
-                self._end(self._asked.popleft(), deadline)
-        except LineLost:
-            self._take_back()
-            return None
-        if items is not None and fetch.key == SIZE:
-            self._batches.learn(items["uid"], items[SIZE])
-            return None
-        return items
-
-    def _end(self, fetch: Fetch, deadline: Deadline) -> None:
-        if fetch.key == SIZE:
-            self._batches.learn_the_rest(fetch.asked)
-        elif fetch.refused and self._connection is not None:
-            left = fetch.uids
-            if len(left) == 1:
-                self._connection.check(fetch)  # and left out, should the caller go on
-            # One message that the server cannot give must not keep the others back.
-            self._take_back(all_of_it=True)
-            self._batches.put_back(left, one_by_one=True)
-        if self._asked:
-            self._mailbox.resume(self._connection, self._work_ahead, deadline)
-
-    def _take_back(self, *, all_of_it: bool = False) -> None:
-        """Plan anew what was asked for and has not come; what is here whole is kept."""
-        lost = [fetch for fetch in self._asked if all_of_it or not fetch.over]
-        self._asked = deque(fetch for fetch in self._asked if fetch not in lost)
-        for fetch in reversed(lost):
-            if fetch.key != SIZE:
-                self._batches.put_back(fetch.uids)
-
-    def _message(self, items: Items) -> Message | None:
-        from mailoauth.mail.message import Message  # noqa: PLC0415 - of this room
-
-        raw = items[HEADER if self._headers_only else WHOLE]
-        if raw is None:
-            _logger.warning(
-                "%s has no body for the message with UID %d in %s: left out",
-                self._mailbox.address,
-                items["uid"],
-                self._folder,
-            )
-            return None
-        one = fetched(items, raw)
-        return Message.from_bytes(
-            one.raw,
-            uid=one.uid,
-            folder=self._folder,
-            flags=one.flags,
-            internal_date=one.internal_date,
-            size=one.size,
-            uid_validity=self._validity,
-            headers_only=self._headers_only,
-        )
 
 
 def _is_about_charset(error: ServerError) -> bool:

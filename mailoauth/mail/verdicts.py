@@ -31,6 +31,10 @@ class LineLost(ConnectionFailed):
         return diagnose(self.bye, protocol="imap")
 
 
+class Rebuilt(ConnectionFailed):
+    """A folder has another UIDVALIDITY than the one that UIDs belong to: they mean nothing now."""
+
+
 class Verdicts:
     """Knows whose connection it is, and where it leads."""
 

@@ -9,7 +9,6 @@ commands that wait in a :class:`~mailoauth.mail.pipeline.Pipeline`.
 from __future__ import annotations
 
 import base64
-import binascii
 import contextlib
 import imaplib
 import os
@@ -19,6 +18,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from mailoauth.errors import ConnectionFailed
+from mailoauth.mail.exchange import Exchange
 from mailoauth.network import Deadline, prepare_socket, tls_context
 
 if TYPE_CHECKING:
@@ -77,19 +77,27 @@ class SecureWire(imaplib.IMAP4):
         try:
             prepare_socket(plain)
             self.sock = plain
-            if self._shut:
-                raise ConnectionFailed(f"The connection to {self._place} was given up.")
+            self._check_wanted()
             greeting = b""
             if self._endpoint.tls == "starttls":
                 greeting = self._negotiate_starttls(plain)
             context = tls_context(self._ca_file)
-            self.sock = context.wrap_socket(plain, server_hostname=host)
+            # Known before the handshake, so that it can be ended from elsewhere.
+            self.sock = context.wrap_socket(
+                plain, server_hostname=host, do_handshake_on_connect=False
+            )
+            self._check_wanted()
+            self.sock.do_handshake()
             self._received = bytearray(greeting)
         except BaseException:
             plain.close()
             if self.sock is not None:
                 self.sock.close()
             raise
+
+    def _check_wanted(self) -> None:
+        if self._shut:
+            raise ConnectionFailed(f"The connection to {self._place} was given up.")
 
     def _negotiate_starttls(self, plain: socket.socket) -> bytes:
         """Ask for TLS in clear text and return the greeting, which the state machine still wants.
@@ -145,8 +153,12 @@ class SecureWire(imaplib.IMAP4):
         line = self._whole_line()
         self._heard = time.monotonic()
         pieces = [line]
+        total = 0
         while line.endswith(b"}\r\n") and (announced := _LITERAL.search(line)):
             size = int(announced[1])
+            total += size
+            if total > _LARGEST_LITERAL:
+                raise self.abort(f"a literal of {total} bytes was announced")
             literal = self.read(size)
             if len(literal) < size:
                 raise self.abort("socket error: EOF")
@@ -177,7 +189,7 @@ class SecureWire(imaplib.IMAP4):
         first = base64.b64encode(authobject(b"") or b"")
         at_once = "SASL-IR" in self.capabilities and len(first) <= _LONGEST_INITIAL_RESPONSE
         # imaplib calls the literal for each challenge if it is a bound method.
-        answers: Any = _Answers(authobject, b"" if at_once else first)
+        answers: Any = Exchange(authobject, b"" if at_once else first)
         self.literal = answers.answer
         words = [first.decode("ascii")] if at_once else []
         data: list[Any]
@@ -268,25 +280,6 @@ class SecureWire(imaplib.IMAP4):
             taken = bytes(received[:size])
         del self._received[:size]
         return taken
-
-
-class _Answers:
-    """The client's side of a SASL exchange, in base64."""
-
-    def __init__(self, mechanism: Callable[[bytes], bytes | None], first: bytes) -> None:
-        self._mechanism = mechanism
-        self._first = first
-
-    def answer(self, challenge: bytes) -> bytes:
-        """Give the token once if it is still to be given, else what the mechanism answers."""
-        first, self._first = self._first, b""
-        if first and not challenge.strip():
-            return first
-        try:
-            decoded = binascii.a2b_base64(challenge)
-        except binascii.Error:
-            decoded = challenge  # a refusal, however it is written
-        return base64.b64encode(self._mechanism(decoded) or b"")
 
 
 def _shown(line: bytes) -> str:
