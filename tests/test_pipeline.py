@@ -359,47 +359,73 @@ def test_a_goodbye_behind_what_was_not_read_yet_makes_no_outcome_unknown(
 
 
 def test_news_are_asked_for_once_anything_else_was_done(certificates: Certificates) -> None:
-    with ScriptedImap(certificates, mail_of(MAIL, good)) as server, server.mailbox() as mailbox:
-        first = next(mailbox.search())
-        mailbox.copy(first, "Done")
-        subjects(mailbox)
-    searched = [number for number, line in enumerate(server.commands) if "UID SEARCH" in line]
-    assert server.commands[searched[1] - 1] == "NOOP"
+    with ScriptedImap(certificates, mail_of(MAIL, good)) as server:
+        with server.mailbox() as mailbox:
+            first = next(mailbox.search())
+        with server.mailbox() as mailbox:
+            mailbox.copy(first, "Done")
+            subjects(mailbox)
+    assert [line.split()[:2] for line in server.commands if "FETCH" not in line][-5:] == [
+        ["SELECT", '"INBOX"'],
+        ["UID", "COPY"],
+        ["NOOP"],
+        ["UID", "SEARCH"],
+        ["LOGOUT"],
+    ]
+
+
+def test_marks_of_a_folder_that_was_rebuilt_are_told_of_once(
+    certificates: Certificates, caplog: pytest.LogCaptureFixture
+) -> None:
+    validity = [7]
+
+    def script(command: str) -> Answer:
+        if command.startswith("SELECT"):
+            return b"* OK [UIDVALIDITY %d] .\r\n" % validity[-1], "OK [READ-WRITE] done"
+        if "STORE" in command and len(validity) == 1:
+            validity.append(8)
+            return None
+        return mail_of(MAIL, good)(command)
+
+    with ScriptedImap(certificates, script) as server, server.mailbox() as mailbox:
+        marking = mailbox.search(mark_seen=True)
+        next(marking)
+        next(marking)
+        assert subjects(mailbox) == ["one", "two", "three"]
+        assert caplog.text.count("was rebuilt") == 1
+        assert len(list(mailbox.search(mark_seen=True))) == 3
+        assert caplog.text.count("was rebuilt") == 1
 
 
 def test_close_ends_a_handshake_that_hangs(certificates: Certificates) -> None:
-    accepted = threading.Event()
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    hello, ended = threading.Event(), threading.Event()
+    outcome: list[BaseException] = []
+    with socket.create_server(("127.0.0.1", 0)) as listener, ScriptedImap(certificates) as other:
+        mailbox = other.mailbox(timeout=15, port=listener.getsockname()[1])
 
         def accept() -> None:
-            with listener.accept()[0]:
-                accepted.set()
+            with listener.accept()[0] as line:
+                line.recv(1, socket.MSG_PEEK)  # TLS has begun
+                hello.set()
                 ended.wait(20)
 
-        ended = threading.Event()
-        server = threading.Thread(target=accept)
-        server.start()
-        with ScriptedImap(certificates) as scripted:
-            mailbox = scripted.mailbox(timeout=15, port=listener.getsockname()[1])
-            outcome: list[BaseException] = []
+        def read() -> None:
+            try:
+                subjects(mailbox)
+            except MailOAuthError as error:
+                outcome.append(error)
 
-            def read() -> None:
-                try:
-                    subjects(mailbox)
-                except MailOAuthError as error:
-                    outcome.append(error)
-
-            reader = threading.Thread(target=read)
-            reader.start()
-            assert accepted.wait(10)
-            started = time.monotonic()
-            while reader.is_alive() and time.monotonic() - started < 10:
-                mailbox.close()  # until the reader is where it can be ended
-                reader.join(0.05)
-            ended.set()
-            reader.join(20)
-            server.join(20)
-    assert time.monotonic() - started < 10
+        threads = [threading.Thread(target=run) for run in (accept, read)]
+        for thread in threads:
+            thread.start()
+        assert hello.wait(10)
+        started = time.monotonic()
+        mailbox.close()
+        threads[1].join(20)
+        took = time.monotonic() - started
+        ended.set()
+        threads[0].join(20)
+    assert took < 10  # the time-out is 15
     assert isinstance(outcome[0], ConnectionFailed)
 
 

@@ -176,13 +176,14 @@ class ImapClient:
 
     def log_out(self) -> None:
         """Say goodbye and close; a server that does not answer is not waited for long."""
-        if self.usable and not self.pipeline.busy:
+        if self.usable and not self.pipeline.owes:
             self.usable = False
             self._client.wire.timeout = min(self._client.wire.timeout, 2.0)
             self._client.wire.deadline = Deadline(2.0)
             with contextlib.suppress(
                 OSError, MailOAuthError, imaplib.IMAP4.error, imapclient_errors.ProtocolError
             ):
+                self.pipeline.drain()
                 self._client.logout()
         self.close()
 

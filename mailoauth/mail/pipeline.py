@@ -65,6 +65,11 @@ class Command:
             self._refusal = text if kind == b"NO" else f"BAD {text}"
 
     @property
+    def over(self) -> bool:
+        """Whether nothing but its end, if that, is still to come."""
+        return self.done
+
+    @property
     def refused(self) -> bool:
         """Whether the server answered NO or BAD."""
         return self._refusal is not None
@@ -153,7 +158,7 @@ class Fetch(Command):
 
     @property
     def over(self) -> bool:
-        """Whether nothing more will come. Dovecot sends the end of a command long after that."""
+        """Whether nothing but its end, if that, is still to come: Dovecot sends it much later."""
         return self.done or not self._missing
 
     @property
@@ -198,11 +203,17 @@ class Pipeline:
         self._wire = wire
         # Weak: what nobody waits for any more is read past, and not kept.
         self._waiting: dict[bytes, ReferenceType[Command]] = {}
+        self._ending: set[bytes] = set()  # of those only the end is still to come
 
     @property
     def busy(self) -> bool:
         """Whether an answer is still to come."""
         return bool(self._waiting)
+
+    @property
+    def owes(self) -> bool:
+        """Whether more than the ends of commands is still to come."""
+        return not self._waiting.keys() <= self._ending
 
     def send(self, command: Command, *pieces: bytes) -> None:
         """Send a command without waiting for its answer.
@@ -254,11 +265,13 @@ class Pipeline:
         if pieces[0][2:5].upper() == b"BYE":
             raise self._wire.goodbye(pieces[0])
         items = answers.parse_fetch(pieces)
-        for waiting in self._waiting.values():
+        for tag, waiting in self._waiting.items():
             command = waiting()
             if command is None:
                 continue
             if command.take(pieces) if items is None else command.take_items(items):
+                if command.over:
+                    self._ending.add(tag)
                 return
 
     def _tagged(self, line: bytes) -> None:
@@ -266,6 +279,7 @@ class Pipeline:
         waiting = self._waiting.pop(found["tag"], None) if found else None
         if found is None or waiting is None:
             raise self._wire.abort("unexpected response: a tag that was not sent")
+        self._ending.discard(found["tag"])
         command = waiting()
         text = (found["text"] or b"").decode("utf-8", "replace")
         _logger.debug("< %s %s", found["kind"].decode("ascii"), one_line(text))
