@@ -14,6 +14,7 @@ from mailoauth.emulator import OutlookEmulator
 from mailoauth.emulator.faults import Reply
 from mailoauth.errors import ConnectionFailed, MailOAuthError, ServerError
 from mailoauth.mail.message import Message
+from mailoauth.mail.pipeline import Command
 from mailoauth.mail.saving import PIECE, Saving
 from tests.judges import note, signed_in_source
 from tests.saving_world import (
@@ -88,7 +89,7 @@ def test_a_message_that_goes_away_meanwhile_leaves_nothing(judge: Judge, tmp_pat
         def expunge(connection: Any) -> None:
             connection.store([message.uid], ["\\Deleted"], add=True)
             with connection.translated("EXPUNGE"):
-                connection.client.expunge()
+                connection.run("EXPUNGE", Command())
 
         def between(number: int) -> None:
             if number == start + 3:

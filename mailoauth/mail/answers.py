@@ -15,6 +15,11 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+# What servers answer to what is asked for here, if they answer it in its order.
+_USUAL: Final = re.compile(
+    rb"\* [0-9]+ FETCH \(UID ([0-9]+) FLAGS \(([^()\"{]*)\) INTERNALDATE \"([^\"]*)\" "
+    rb"BODY\[\] \{[0-9]+\}\r\n"
+)
 _FETCH: Final = re.compile(rb"\* [0-9]+ FETCH \(", re.IGNORECASE)
 # One item of a FETCH and its value. A literal's length ends the piece.
 _ITEM: Final = re.compile(
@@ -63,6 +68,10 @@ def parse_fetch(pieces: Sequence[bytes]) -> Items | None:
     of the message itself the name as the server gives it, in upper case, as in ``BODY[]``
     (bytes, or None for NIL). Items that nobody asked for are passed over.
     """
+    usual = _USUAL.fullmatch(pieces[0])
+    if usual is not None and pieces[2:] == [b")\r\n"]:
+        uid, flags, date = usual.groups()
+        return {"uid": int(uid), "flags": _flags(flags), "date": date, "BODY[]": pieces[1]}
     start = _FETCH.match(pieces[0])
     if start is None:
         return None

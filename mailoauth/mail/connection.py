@@ -72,7 +72,7 @@ class ImapConnection(ImapClient):
 
     def _send_search(self, search: Search) -> SearchCommand:
         pieces = search.command(literal_plus=False)
-        if len(pieces) > 1 and self.client.has_capability("LITERAL+"):
+        if len(pieces) > 1 and self.has("LITERAL+"):
             pieces = search.command(literal_plus=True)
         command = SearchCommand()
         self.pipeline.send(command, b"UID SEARCH " + pieces[0], *pieces[1:])

@@ -1,22 +1,19 @@
 """ImapClient: one signed-in IMAP connection; the only importer of imapclient.
 
 A connection that failed in any way is never used again. What the server answered
-becomes our errors in :meth:`ImapClient.translated`, the only border for imapclient's.
+becomes our errors in :meth:`ImapClient.translated`. imapclient, which takes longer to
+import than a mailbox to open, is loaded for what its parser is needed for.
 """
 
 from __future__ import annotations
 
 import contextlib
-import functools
 import imaplib
 import logging
 from typing import TYPE_CHECKING, Any, Final
 
-import imapclient
-from imapclient import exceptions as imapclient_errors
-
 from mailoauth.errors import ConnectionFailed, MailOAuthError, TokenRefused
-from mailoauth.mail.pipeline import Command, Pipeline
+from mailoauth.mail.pipeline import Capabilities, Command, Pipeline
 from mailoauth.mail.refusal import one_line
 from mailoauth.mail.replies import bye_text, forget_data, is_not_imap, reply_text
 from mailoauth.mail.sasl import mechanism
@@ -26,9 +23,8 @@ from mailoauth.network import Deadline, translate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
-    from mailoauth.accounts import Account, Endpoint
+    from mailoauth.accounts import Account
     from mailoauth.mail.fetched import Selected
     from mailoauth.mail.sasl import Mechanism, MechanismName
 
@@ -42,7 +38,7 @@ for _name in ("imapclient.imapclient", "imapclient.imaplib", "imapclient.util"):
 #: Seconds of silence after which a line may be dead without anybody knowing.
 _QUIET: Final = 5.0
 
-#: What imaplib, imapclient and we raise on an answer that is not IMAP.
+#: What imaplib and we raise on an answer that is not IMAP.
 _PARSING = (
     AssertionError,
     AttributeError,
@@ -50,7 +46,6 @@ _PARSING = (
     RecursionError,
     TypeError,
     ValueError,
-    imapclient_errors.ProtocolError,
 )
 
 
@@ -79,12 +74,12 @@ class ImapClient:
         #: Whether nothing was asked since the folder was opened: then all news of it are known.
         self.just_selected = False
         with self.translated("CONNECT"):
-            self._client = _Client(
+            self.wire = SecureWire(
                 self.endpoint, account.provider.ca_file, timeout, deadline, on_start
             )
-        # It formats every line of the protocol for a logger that nobody listens to.
-        self._client.wire.debug = 0
-        self.pipeline = Pipeline(self._client.wire)
+        self.pipeline = Pipeline(self.wire)
+        # Those of the greeting, until the sign-in brings others or makes them be asked for.
+        self._capabilities: frozenset[str] | None = frozenset(self.wire.capabilities)
 
     @property
     def place(self) -> str:
@@ -93,7 +88,7 @@ class ImapClient:
 
     def bound(self, deadline: Deadline) -> None:
         """Bound what follows by another call's deadline."""
-        self._client.wire.deadline = deadline
+        self.wire.deadline = deadline
 
     def sign_in(self, sasl: MechanismName, user: str, token: str) -> None:
         """Authenticate; ``TokenRefused`` where the server refused the token.
@@ -101,7 +96,7 @@ class ImapClient:
         At Outlook this is only half of it: see :meth:`select` and :meth:`touch`.
         """
         exchange = mechanism(sasl, user, token, self.endpoint)
-        if not self._client.has_capability(f"AUTH={exchange.name}"):
+        if not self.has(f"AUTH={exchange.name}"):
             raise ConnectionFailed(
                 f"{self.place} does not offer {exchange.name}.",
                 remedy="Check host and port: is this the provider's IMAP server?",
@@ -118,25 +113,22 @@ class ImapClient:
 
     def _authenticate(self, exchange: Mechanism) -> None:
         try:
-            self._client.sasl_login(exchange.name, exchange.answer)
+            self.wire.authenticate(exchange.name, exchange.answer)
         except Exception as exc:
             exchange.redact_error(exc)  # before anybody logs it
             raise
-
-    @property
-    def client(self) -> Any:
-        """The client of imapclient, once everything that was sent before is answered; blocks.
-
-        To be used inside :meth:`translated` alone.
-        """
-        self.just_selected = False
-        self.pipeline.drain()
-        return self._client
+        announced: list[Any] | None = self.wire.untagged_responses.pop("CAPABILITY", None)
+        self._capabilities = (
+            frozenset(announced[-1].decode().upper().split()) if announced else None
+        )
 
     def has(self, capability: str) -> bool:
-        """Say whether the server offers a capability; asks it the first time."""
-        with self.translated("CAPABILITY"):
-            return bool(self.client.has_capability(capability))
+        """Say whether the server offers a capability; asks it once after the sign-in."""
+        if self._capabilities is None:
+            answer = Capabilities()
+            self.run("CAPABILITY", answer)
+            self._capabilities = frozenset(answer.names)
+        return capability.upper() in self._capabilities
 
     def touch(self) -> None:
         """Send the cheapest command that needs the mailbox itself."""
@@ -148,7 +140,7 @@ class ImapClient:
     def probe(self, *, after: float | None = None) -> None:
         """Make sure that the line is alive, if nothing was heard on it for so many seconds."""
         # What is still to come may hide a goodbye.
-        if self.pipeline.busy or self._client.wire.quiet() >= (_QUIET if after is None else after):
+        if self.pipeline.busy or self.wire.quiet() >= (_QUIET if after is None else after):
             self.run("NOOP", Command())
 
     def run(self, name: str, command: Command, *pieces: bytes) -> None:
@@ -163,39 +155,49 @@ class ImapClient:
 
     def structure(self, uid: int) -> Any | None:
         """Return a message's BODYSTRUCTURE in nested tuples; None if it is gone or unreadable."""
+        import imapclient  # noqa: PLC0415 - see above
+        from imapclient import exceptions  # noqa: PLC0415 - see above
+
+        class OnOurWire(imapclient.IMAPClient):  # type: ignore[misc] # imapclient has no types
+            def _create_IMAP4(client) -> SecureWire:  # noqa: N802, N805 - its names for them
+                return self.wire
+
         with self.translated("FETCH"):
-            client = self.client
+            self.just_selected = False
+            self.pipeline.drain()
+            client = OnOurWire(self.endpoint.host, self.endpoint.port, ssl=True)
+            self.wire.debug = 0  # it would format every line of the protocol for a logger
             try:
-                return client.fetch([uid], ["BODYSTRUCTURE"]).get(uid, {}).get(b"BODYSTRUCTURE")
-            except _PARSING:
+                found: dict[int, Any] = client.fetch([uid], ["BODYSTRUCTURE"])
+            except (exceptions.ProtocolError, *_PARSING):
                 return None
+            return found.get(uid, {}).get(b"BODYSTRUCTURE")
 
     def set_state(self, state: str) -> None:
         """Tell imaplib, which refuses commands that do not fit to its own view of the state."""
-        self._client.wire.state = state
+        self.wire.state = state
 
     def log_out(self) -> None:
         """Say goodbye and close; a server that does not answer is not waited for long."""
         if self.usable and not self.pipeline.owes:
             self.usable = False
-            self._client.wire.timeout = min(self._client.wire.timeout, 2.0)
-            self._client.wire.deadline = Deadline(2.0)
-            with contextlib.suppress(
-                OSError, MailOAuthError, imaplib.IMAP4.error, imapclient_errors.ProtocolError
-            ):
-                self.pipeline.drain()
-                self._client.logout()
+            self.wire.timeout = min(self.wire.timeout, 2.0)
+            self.wire.deadline = Deadline(2.0)
+            goodbye = Command()
+            with contextlib.suppress(OSError, ValueError, MailOAuthError, imaplib.IMAP4.error):
+                self.pipeline.send(goodbye, b"LOGOUT")
+                self.pipeline.finish(goodbye)  # BYE ends it
         self.close()
 
     def close(self) -> None:
         """Close without a goodbye."""
         self.usable = False
-        self._client.wire.shutdown()
+        self.wire.shutdown()
 
     def shut(self) -> None:
         """End every wait at once; takes no lock: for other threads and signal handlers."""
         self.usable = False
-        self._client.wire.shut()
+        self.wire.shut()
 
     @contextlib.contextmanager
     def translated(self, command: str, *, folder: str = "") -> Iterator[None]:
@@ -206,11 +208,9 @@ class ImapClient:
             self.usable = False
             error.account = error.account or self.account
             raise
-        except (imaplib.IMAP4.abort, imapclient_errors.LoginError) as exc:
-            if not _is_refusal(exc):
-                self.usable = False
-                raise self._lost(exc, command) from exc
-            raise self._refused(exc, command, folder) from exc
+        except imaplib.IMAP4.abort as exc:
+            self.usable = False
+            raise self._lost(exc, command) from exc
         except imaplib.IMAP4.error as exc:
             raise self._refused(exc, command, folder) from exc
         except OSError as exc:
@@ -232,8 +232,8 @@ class ImapClient:
         forget_data(exc)
         if not_imap:
             return self.verdicts.not_imap(command)
-        client = getattr(self, "_client", None)  # none yet while connecting
-        bye = bye_text(client.wire.untagged_responses.get("BYE")) if client else ""
+        wire = getattr(self, "wire", None)  # none yet while connecting
+        bye = bye_text(wire.untagged_responses.get("BYE")) if wire else ""
         error = self.verdicts.lost(bye, str(exc))
         self.lost = error if isinstance(error, LineLost) else None
         return error
@@ -244,32 +244,3 @@ class ImapClient:
         if command == "CONNECT":
             self.usable = False
         return self.verdicts.refused(reply, command, folder)
-
-
-class _Client(imapclient.IMAPClient):  # type: ignore[misc] # imapclient has no types
-    """imapclient on our wire."""
-
-    def __init__(
-        self,
-        endpoint: Endpoint,
-        ca_file: Path | None,
-        timeout: float,
-        deadline: Deadline,
-        on_start: Callable[[SecureWire], None],
-    ) -> None:
-        self._make_wire = functools.partial(
-            SecureWire, endpoint, ca_file, timeout, deadline, on_start
-        )
-        super().__init__(endpoint.host, endpoint.port, ssl=True, timeout=timeout)
-
-    def _create_IMAP4(self) -> SecureWire:  # noqa: N802 - imapclient's name for it
-        self.wire = self._make_wire()
-        return self.wire
-
-
-def _is_refusal(exc: BaseException) -> bool:
-    # LoginError stands for a tagged NO or BAD, but also for a line that ended during
-    # AUTHENTICATE; only then was it made from imaplib's abort.
-    return isinstance(exc, imapclient_errors.LoginError) and not isinstance(
-        exc.__context__, imaplib.IMAP4.abort
-    )

@@ -27,12 +27,14 @@ class Message:
     """
 
     __slots__ = (
+        "_date",
         "_flags",
         "_folder",
         "_headers",
         "_headers_only",
         "_internal_date",
         "_raw",
+        "_sender",
         "_size",
         "_uid",
         "_uid_validity",
@@ -49,6 +51,9 @@ class Message:
         self._size = len(raw)
         self._view: View | None = None
         self._headers: Headers | None = None
+        # Asked for again and again in loops and conditions; "" where that was not done yet.
+        self._sender: Address | str | None = ""
+        self._date: datetime | str | None = ""
 
     @classmethod
     def from_bytes(
@@ -140,9 +145,12 @@ class Message:
     @property
     def sender(self) -> Address | None:
         """Who wrote it: the first address in From, None if there is none."""
-        found = self._addresses(b"from")
-        # "From: Lovelace, Ada <ada@example.com>" lacks its quotes and reads as two.
-        return next((each for each in found if "@" in each.address), found[0] if found else None)
+        if isinstance(self._sender, str):
+            found = self._addresses(b"from")
+            # "From: Lovelace, Ada <ada@example.com>" lacks its quotes and reads as two.
+            named = (each for each in found if "@" in each.address)
+            self._sender = next(named, found[0] if found else None)
+        return self._sender
 
     @property
     def to(self) -> tuple[Address, ...]:
@@ -167,7 +175,9 @@ class Message:
     @property
     def date(self) -> datetime | None:
         """When it was sent, as its sender says; None if that cannot be read."""
-        return decode_date(self._read().header(b"date"))
+        if isinstance(self._date, str):
+            self._date = decode_date(self._read().header(b"date"))
+        return self._date
 
     @property
     def message_id(self) -> str:

@@ -42,10 +42,12 @@ class Part:
         self.raw = raw
         self.start = start
         self.end = end
-        self.fallback_type = fallback_type
         #: Where its body begins in ``raw``, and what is wrong with its headers.
         self._fields, self.body_start, self.head_defects = read_head(raw, start, end)
-        self._first = {name.lower(): value for name, value in reversed(self._fields)}
+        first = {name.lower(): value for name, value in reversed(self._fields)}
+        self._first = first
+        #: Its type in lower case, without parameters, and they.
+        self.content_type, self.parameters = _type_of(first.get(b"content-type"), fallback_type)
 
     def __repr__(self) -> str:
         return f"<Part {self.start}-{self.end}>"  # its bytes are private
@@ -64,23 +66,6 @@ class Part:
         if name not in self._first:
             return []
         return [value.strip() for key, value in self._fields if key.lower() == name]
-
-    @once
-    def _type(self) -> tuple[str, Mapping[str, str]]:
-        value = self._first.get(b"content-type", b"")
-        # The same few values come again and again: text/plain; charset=utf-8.
-        found = _remembered_type(value) if len(value) <= _SHORT else _read_type(value)
-        return found if found[0] else (self.fallback_type, found[1])
-
-    @property
-    def content_type(self) -> str:
-        """Its type in lower case, without parameters."""
-        return self._type[0]
-
-    @property
-    def parameters(self) -> Mapping[str, str]:
-        """The parameters of its type."""
-        return self._type[1]
 
     @once
     def _disposition(self) -> tuple[str, Mapping[str, str]]:
@@ -129,6 +114,16 @@ def _read_type(value: bytes) -> tuple[str, Mapping[str, str]]:
 
 _SHORT = 200  # octets: what is remembered must not take much room
 _remembered_type = lru_cache(maxsize=256)(_read_type)
+_NO_PARAMETERS: Mapping[str, str] = {}
+
+
+def _type_of(value: bytes | None, fallback: str) -> tuple[str, Mapping[str, str]]:
+    if value is None:
+        return fallback, _NO_PARAMETERS
+    # The same few values come again and again, text/plain; charset=utf-8; no boundary does.
+    usual = len(value) <= _SHORT and b"boundary" not in value
+    kind, parameters = _remembered_type(value) if usual else _read_type(value)
+    return kind or fallback, parameters
 
 
 def _safe(name: str) -> str:

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Final
 from weakref import ref
 
 from mailoauth.mail import answers
-from mailoauth.mail.refusal import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -105,6 +104,22 @@ class Select(Command):
         """Learn whether the folder can be written to."""
         super().end(kind, text)
         self.read_only = _READ_ONLY.match(text) is not None
+
+
+class Capabilities(Command):
+    """A CAPABILITY."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: list[str] = []
+
+    def take(self, pieces: list[bytes]) -> bool:
+        """Learn what the server can do."""
+        words = pieces[0].decode("ascii", "replace").upper().split()
+        if words[1:2] != ["CAPABILITY"]:
+            return False
+        self.names += words[2:]
+        return True
 
 
 class SearchCommand(Command):
@@ -282,6 +297,7 @@ class Pipeline:
         self._ending.discard(found["tag"])
         command = waiting()
         text = (found["text"] or b"").decode("utf-8", "replace")
-        _logger.debug("< %s %s", found["kind"].decode("ascii"), one_line(text))
+        # Not its text: on a line that is out of step that is somebody's mail.
+        _logger.debug("< %s", found["kind"].decode("ascii"))
         if command is not None:
             command.end(found["kind"].upper(), text)

@@ -7,7 +7,6 @@ or base64: that is the business of whoever speaks IMAP or SMTP.
 from __future__ import annotations
 
 import base64
-import json
 import re
 from abc import ABC, abstractmethod
 from dataclasses import replace
@@ -123,6 +122,8 @@ class Mechanism(ABC):
             behind = behind.__cause__ or behind.__context__
 
     def _decode_refusal(self, challenge: bytes) -> dict[str, str]:
+        import json  # noqa: PLC0415 - needed when refused only
+
         if len(challenge) <= _CHALLENGE_LENGTH:
             try:
                 decoded = json.loads(challenge)
@@ -134,6 +135,8 @@ class Mechanism(ABC):
         return {"text": text} if text else {}
 
     def _clean(self, value: Any) -> str:
+        import json  # noqa: PLC0415 - see above
+
         text = value if isinstance(value, str) else json.dumps(value)
         text = self.redact(text)
         text = _CONTROL.sub(" ", text).encode("utf-8", "replace").decode()
