@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import threading
@@ -42,6 +43,23 @@ def tls_context(ca_file: Path | None = None) -> ssl.SSLContext:
                 del _contexts[old]
             context = _contexts[key] = _make_context(ca_file)
         return context
+
+
+def prepare_tls_context(ca_file: Path | None = None) -> None:
+    """Begin to make the context on a thread, if there is none yet; does not block.
+
+    Reading the system's roots takes as long as all else that comes before a connection.
+    """
+    with contextlib.suppress(RuntimeError):  # no thread to be had: it is made when it is needed
+        if not any(name == ("" if ca_file is None else str(ca_file)) for name, _ in _contexts):
+            threading.Thread(
+                target=_prepare, args=(ca_file,), name="mailoauth-tls", daemon=True
+            ).start()
+
+
+def _prepare(ca_file: Path | None) -> None:
+    with contextlib.suppress(ConfigError):  # whoever needs it will be told
+        tls_context(ca_file)
 
 
 def _modified(ca_file: Path) -> int:

@@ -19,14 +19,14 @@ from mailoauth.errors import (
     MailboxUnavailable,
     TokenRefused,
 )
-from mailoauth.mail.connection import ImapConnection
 from mailoauth.mail.refusal import remedy_of, rights_needed
 from mailoauth.mail.verdicts import LineLost
-from mailoauth.network import Deadline
+from mailoauth.network import Deadline, prepare_tls_context
 from mailoauth.tokens.retry import Refusal, judge, sign_in
 
 if TYPE_CHECKING:
     from mailoauth.account import Account
+    from mailoauth.mail.connection import ImapConnection
     from mailoauth.mail.criteria import Search
     from mailoauth.mail.wire import SecureWire
     from mailoauth.tokens.token import AccessToken, TokenSource
@@ -127,6 +127,11 @@ class Connecting:
         lost: LineLost | None,
         then: Search | None,
     ) -> ImapConnection:
+        # The roots are read while what speaks IMAP and what reads mail is imported.
+        prepare_tls_context(self.account.provider.ca_file)
+        import mailoauth.mail.connection  # noqa: PLC0415 - see above
+        import mailoauth.mail.message  # noqa: F401, PLC0415 - see above
+
         source = self._source()
         place = f"imap {self.address}"
         first = self._refused_by(lost, source, place)
@@ -176,6 +181,8 @@ class Connecting:
         self, token: AccessToken, folder: str | None, deadline: Deadline, then: Search | None
     ) -> ImapConnection:
         """Connect, authenticate, and open the folder: only that shows that the sign-in holds."""
+        from mailoauth.mail.connection import ImapConnection  # noqa: PLC0415 - see _connect
+
         connection = ImapConnection(
             self.account,
             self.address,

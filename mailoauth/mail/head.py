@@ -33,7 +33,12 @@ def _read_regular(raw: bytes, start: int, end: int) -> Head | None:
     cut = raw.find(b"\r\n\r\n", start, min(end, start + _USUAL_SIZE))
     if cut < 0:
         return None
-    block = raw[start : cut + 2]
+    fields = read_block(raw[start : cut + 2])
+    return None if fields is None else (fields, cut + 4, [])
+
+
+def read_block(block: bytes) -> list[tuple[bytes, bytes]] | None:
+    """Read a block that ends with its last line, None if a line is not as it should be."""
     if b"\r\n " in block:
         block = block.replace(b"\r\n ", b" ")
     if b"\r\n\t" in block:
@@ -42,7 +47,7 @@ def _read_regular(raw: bytes, start: int, end: int) -> Head | None:
     # As many matches as line breaks of either kind: each match is a line, and each line one.
     if not len(fields) == block.count(b"\n") == block.count(b"\r"):
         return None
-    return fields, cut + 4, []
+    return fields
 
 
 def _read_unix(raw: bytes, start: int, end: int) -> Head | None:

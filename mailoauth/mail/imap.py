@@ -13,7 +13,7 @@ import logging
 from typing import TYPE_CHECKING, Any, Final
 
 from mailoauth.errors import ConnectionFailed, MailOAuthError, TokenRefused
-from mailoauth.mail.pipeline import Capabilities, Command, Pipeline
+from mailoauth.mail.pipeline import Capabilities, Command, Pipeline, Refused
 from mailoauth.mail.refusal import one_line
 from mailoauth.mail.replies import bye_text, forget_data, is_not_imap, reply_text
 from mailoauth.mail.sasl import mechanism
@@ -184,7 +184,9 @@ class ImapClient:
             self.wire.timeout = min(self.wire.timeout, 2.0)
             self.wire.deadline = Deadline(2.0)
             goodbye = Command()
-            with contextlib.suppress(OSError, ValueError, MailOAuthError, imaplib.IMAP4.error):
+            with contextlib.suppress(
+                OSError, ValueError, MailOAuthError, Refused, imaplib.IMAP4.error
+            ):
                 self.pipeline.send(goodbye, b"LOGOUT")
                 self.pipeline.finish(goodbye)  # BYE ends it
         self.close()
@@ -211,7 +213,7 @@ class ImapClient:
         except imaplib.IMAP4.abort as exc:
             self.usable = False
             raise self._lost(exc, command) from exc
-        except imaplib.IMAP4.error as exc:
+        except (Refused, imaplib.IMAP4.error) as exc:
             raise self._refused(exc, command, folder) from exc
         except OSError as exc:
             self.usable = False

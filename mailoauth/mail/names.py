@@ -8,7 +8,6 @@ import itertools
 import os
 import re
 import sys
-import tempfile
 import time
 import unicodedata
 from pathlib import Path
@@ -173,6 +172,8 @@ def remove_abandoned(folder: Path) -> None:
 
 def _temporary(folder: Path) -> tuple[int, Path]:
     """Make a file that is locked while its writer lives, whatever host or container that is on."""
+    import tempfile  # noqa: PLC0415 - slow to import, and names are asked for more often
+
     for _ in range(10):
         handle, name = tempfile.mkstemp(prefix=_PREFIX, suffix=_SUFFIX, dir=folder)
         # Somebody who cleans up can come between the making and the lock.

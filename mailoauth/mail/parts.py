@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from mailoauth.mail.decoding import decode_header, decode_parameters
-from mailoauth.mail.head import read_head
+from mailoauth.mail.head import read_block, read_head
 from mailoauth.mail.once import once
 from mailoauth.mail.transfer import decode_base64, decode_uu
 
@@ -29,10 +29,26 @@ _LINE_END = re.compile(rb"[\r\n]")
 # Compiled when first needed.
 _BEGINS_WITH_BOUNDARY = rb"\s*--([^\r\n]{1,200}?)[ \t]*[\r\n]"
 
+_SHORT = 300  # octets: what is remembered must not take much room
+_NOTHING: list[str] = []
 _DEEPEST = 100  # levels of multipart; deeper ones are shown as one part
 _MOST_PARTS = 50_000
 _UUENCODE = frozenset({b"x-uuencode", b"uuencode", b"x-uue", b"uue"})
 _UNENCODED = frozenset({b"", b"7bit", b"8bit", b"binary"})
+
+
+class Head:
+    """The headers of a part, and what they say of its body."""
+
+    __slots__ = ("disposition", "disposition_parameters", "fields", "first", "kind", "parameters")
+
+    def __init__(self, fields: list[tuple[bytes, bytes]]) -> None:
+        self.fields = fields
+        self.first = {name.lower(): value for name, value in reversed(fields)}
+        #: The type in lower case, "" where it cannot be read (RFC 2045 section 5.2).
+        self.kind, self.parameters = _read_type(self.first.get(b"content-type", b""))
+        said = self.first.get(b"content-disposition", b"").strip()
+        self.disposition, self.disposition_parameters = decode_parameters(said)
 
 
 class Part:
@@ -42,12 +58,22 @@ class Part:
         self.raw = raw
         self.start = start
         self.end = end
+        head: Head | None = None
+        cut = raw.find(b"\r\n\r\n", start, min(end, start + _SHORT))
+        if cut >= start:
+            head = _remembered_head(raw[start : cut + 2])
         #: Where its body begins in ``raw``, and what is wrong with its headers.
-        self._fields, self.body_start, self.head_defects = read_head(raw, start, end)
-        first = {name.lower(): value for name, value in reversed(self._fields)}
-        self._first = first
+        self.body_start, self.head_defects = cut + 4, _NOTHING
+        if head is None:
+            fields, self.body_start, self.head_defects = read_head(raw, start, end)
+            head = Head(fields)
+        self._head = head
+        self._first = head.first
         #: Its type in lower case, without parameters, and they.
-        self.content_type, self.parameters = _type_of(first.get(b"content-type"), fallback_type)
+        self.content_type = head.kind or fallback_type
+        self.parameters: Mapping[str, str] = head.parameters
+        #: How it is to be shown: "attachment", "inline" or another word; "" if not said.
+        self.disposition = head.disposition
 
     def __repr__(self) -> str:
         return f"<Part {self.start}-{self.end}>"  # its bytes are private
@@ -55,7 +81,7 @@ class Part:
     @property
     def fields(self) -> list[tuple[bytes, bytes]]:
         """Its headers in order: the name as written, the value as written but on one line."""
-        return [(name, value.strip()) for name, value in self._fields]
+        return [(name, value.strip()) for name, value in self._head.fields]
 
     def header(self, name: bytes) -> bytes:
         """Return the first header of a name given in lower case, b"" if there is none."""
@@ -65,21 +91,12 @@ class Part:
         """Return every header of a name given in lower case, in order."""
         if name not in self._first:
             return []
-        return [value.strip() for key, value in self._fields if key.lower() == name]
-
-    @once
-    def _disposition(self) -> tuple[str, Mapping[str, str]]:
-        return decode_parameters(self.header(b"content-disposition"))
-
-    @property
-    def disposition(self) -> str:
-        """How it is to be shown: "attachment", "inline" or another word; "" if not said."""
-        return self._disposition[0]
+        return [value.strip() for key, value in self._head.fields if key.lower() == name]
 
     @once
     def filename(self) -> str:
         """Name of its file, safe to use in a folder; "" if it gives none."""
-        name = self._disposition[1].get("filename") or self.parameters.get("name", "")
+        name = self._head.disposition_parameters.get("filename") or self.parameters.get("name", "")
         return _safe(name) if name else ""
 
     @once
@@ -112,18 +129,11 @@ def _read_type(value: bytes) -> tuple[str, Mapping[str, str]]:
     return (kind if _TYPE.fullmatch(kind) else ""), parameters
 
 
-_SHORT = 200  # octets: what is remembered must not take much room
-_remembered_type = lru_cache(maxsize=256)(_read_type)
-_NO_PARAMETERS: Mapping[str, str] = {}
-
-
-def _type_of(value: bytes | None, fallback: str) -> tuple[str, Mapping[str, str]]:
-    if value is None:
-        return fallback, _NO_PARAMETERS
-    # The same few values come again and again, text/plain; charset=utf-8; no boundary does.
-    usual = len(value) <= _SHORT and b"boundary" not in value
-    kind, parameters = _remembered_type(value) if usual else _read_type(value)
-    return kind or fallback, parameters
+@lru_cache(maxsize=256)
+def _remembered_head(block: bytes) -> Head | None:
+    """Read a short block of headers: the same few come again and again in the parts of mail."""
+    fields = read_block(block)
+    return None if fields is None else Head(fields)
 
 
 def _safe(name: str) -> str:

@@ -6,7 +6,6 @@ come. Here that saves round trips, and lets the server work while the caller doe
 
 from __future__ import annotations
 
-import imaplib
 import logging
 import re
 from array import array
@@ -32,7 +31,7 @@ _TAGGED: Final = re.compile(
 _READ_ONLY: Final = re.compile(r"\s*\[READ-ONLY\]", re.IGNORECASE)
 
 
-class Refused(imaplib.IMAP4.error):
+class Refused(Exception):
     """A tagged NO or BAD; ``reply`` is what the server said, with BAD in front if it was one."""
 
     def __init__(self, reply: str) -> None:

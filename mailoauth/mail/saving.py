@@ -85,7 +85,7 @@ class Saving(Access):
         ``ServerError`` if the message is gone; then nothing is left on the disk.
         """
         from mailoauth.mail.incremental import decoded  # noqa: PLC0415
-        from mailoauth.mail.names import place_for, safe_name, save_new  # noqa: PLC0415
+        from mailoauth.mail.names import attached_name, place_for, save_new  # noqa: PLC0415
         from mailoauth.mail.spool import SpooledPart  # noqa: PLC0415
         from mailoauth.mail.structure import RemotePart  # noqa: PLC0415
 
@@ -103,7 +103,8 @@ class Saving(Access):
             content = bounded(part.pieces(), LARGEST, self._too_large)
         else:
             return attachment.save(path)
-        return save_new(place_for(path, safe_name(attachment.filename)), content)
+        name = attached_name(attachment.filename, attachment.content_type)
+        return save_new(place_for(path, name), content)
 
     def _place(self, message: Message) -> Place:
         (place,) = self.places(message)
