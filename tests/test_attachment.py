@@ -52,6 +52,13 @@ def test_a_saved_file_has_a_safe_name(tmp_path: Path, name: str, saved: str) -> 
     assert attachment(name).filename in {saved, ""}
 
 
+def test_a_file_without_a_name_has_the_suffix_of_its_type(tmp_path: Path) -> None:
+    raw = b"Content-Type: application/pdf\nContent-Disposition: attachment\n\nhello"
+    (nameless,) = Message.from_bytes(raw).attachments
+    assert nameless.filename == ""
+    assert nameless.save(tmp_path) == tmp_path / "attachment.pdf"
+
+
 def test_a_saved_file_replaces_none(tmp_path: Path) -> None:
     saved = [attachment("a.tar.gz", str(number)).save(tmp_path) for number in range(3)]
     assert [path.name for path in saved] == ["a.tar.gz", "a.tar-2.gz", "a.tar-3.gz"]

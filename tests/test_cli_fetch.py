@@ -96,10 +96,29 @@ def test_fetch_fits_its_lines_into_a_terminal(
     monkeypatch.setattr(sys, "stdout", terminal)
     monkeypatch.setenv("COLUMNS", "90")
     assert world.run("fetch", ADA).code == 0
-    first, second = terminal.getvalue().splitlines()
+    headings, first, second = terminal.getvalue().splitlines()
+    assert headings.split() == ["UID", "DATE", "FROM", "SUBJECT", "FILES"]
     assert "Ann Lee" in first
     assert first.endswith("1 file")
     assert len(second) <= 90
+    assert headings.index("SUBJECT") == second.index("a long subject")
+
+
+def test_a_narrow_terminal_shows_the_subject_before_the_rest(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.emulator.deliver(ADA, MAIL.replace(b"Hello\r", b"Hello, here I am\r"))
+    for columns in (40, 50, 60, 70, 80):
+        terminal = Terminal()
+        monkeypatch.setattr(sys, "stdout", terminal)
+        monkeypatch.setenv("COLUMNS", str(columns))
+        assert world.run("fetch", ADA).code == 0
+        lines = terminal.getvalue().splitlines()
+        assert len(lines) == 2
+        assert max(map(len, lines)) <= columns
+        assert "Ann Lee" in lines[1]
+        assert "01-02" in lines[1]
+        assert "Hello, here I" in lines[1]
 
 
 def test_fetch_marks_only_when_told_to(world: World) -> None:
@@ -185,7 +204,7 @@ def test_a_retry_goes_on_where_the_reading_was_cut(
 
     output = Terminal(cut_the_line, attached=False)
     monkeypatch.setattr(sys, "stdout", output)
-    done = world.run("fetch", ADA, "--retry-for", "30s")
+    done = world.run("fetch", ADA, "--retry-for", "30s", "-v")
     assert done.code == 0
     assert "Trying again in " in done.err
     subjects = [line.split("\t")[3] for line in output.getvalue().splitlines()]

@@ -41,7 +41,7 @@ def test_a_second_run_of_the_same_job_is_refused_until_the_first_is_gone(
     command = ("fetch", ADA, "--single", "--format", format_, *output)
     first = stuck_run(world, *command)
     try:
-        second = world.run(*command)
+        second = world.run(*command, "--folder", "inbox", "--mailbox", ADA.upper())
     finally:
         first.kill()
         end_of(first)
@@ -84,9 +84,9 @@ def test_a_run_that_writes_the_same_files_counts_whatever_it_looks_for(
 def test_retry_for_waits_for_the_other_run_to_end(world: World) -> None:
     command = ("fetch", ADA, "--single", "--json")
     first = stuck_run(world, *command)
-    second = start_process(*command, "--retry-for", "50s")
+    second = start_process(*command, "--retry-for", "50s", "-v")
     assert second.stderr is not None
-    assert "Another run" in second.stderr.readline()
+    assert any("Another run" in line for line in second.stderr)
     first.kill()
     end_of(first)
     done = end_of(second)

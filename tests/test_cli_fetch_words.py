@@ -78,7 +78,15 @@ def test_headers_only_leaves_out_what_was_not_fetched(world: World) -> None:
         ("--headers-only", "--attachments", "x"),
         ("--headers-only", "--format", "eml", "--output", "x"),
         ("--name", "*.pdf"),
+        ("--format", "mbox", "--output", "newdir/"),
+        ("--format", "eml", "--output", "mail", "--attachments", "./mail/../mail"),
+        ("--format", "maildir", "--output", "mail", "--attachments", "mail/new"),
+        ("--attachments", "x", "--output", "y"),
+        ("--attachments", "x", "--name", ""),
+        ("--since", "2026-01-31", "--before", "2026-01-01"),
         ("--before", "yesterday"),
+        ("--on", "2026-W01-1"),
+        ("--on", "20260101"),
         ("--on", "2026-02-30"),
         ("--to", ""),
         ("--text", "a\r\nb"),
@@ -93,6 +101,34 @@ def test_wrong_use_is_said_and_writes_nothing(
     assert done.err
     assert "bug" not in done.err
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows lets few users make links")
+@pytest.mark.parametrize("format_", ["eml", "mbox", "maildir"])
+def test_a_link_that_leads_nowhere_is_called_that(
+    world: World, tmp_path: Path, format_: str
+) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "gone" / "away")
+    for option in (("--format", format_, "--output"), ("--attachments",)):
+        done = world.run("fetch", ADA, *option, str(tmp_path / "link"))
+        assert done.code == 2
+        assert "link that leads nowhere" in done.err
+        assert option[-1] in done.err
+    (tmp_path / "gone").mkdir()
+    (tmp_path / "gone" / "away").mkdir()
+    if format_ != "mbox":
+        place = str(tmp_path / "link")
+        assert world.run("fetch", ADA, "--format", format_, "--output", place).code == 0
+
+
+@pytest.mark.parametrize("options", [("--format", "eml", "--output"), ("--attachments",)])
+def test_a_name_that_is_too_long_is_not_the_fault_of_the_disk(
+    world: World, tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    done = world.run("fetch", ADA, *options, str(tmp_path / ("x" * 300)))
+    assert done.code == 2
+    assert "Check the disk" not in done.err
+    assert f"Name another place with {options[-1]}" in " ".join(done.err.split())
 
 
 def test_a_message_that_the_server_will_not_give_is_left_out_and_said(

@@ -86,6 +86,21 @@ def test_folders_lists_what_the_mailbox_has_between_tabs(world: World) -> None:
     assert "sent" in {row[3] for row in rows}
 
 
+def test_a_name_comes_out_so_that_it_can_be_used_again(world: World) -> None:
+    name = "two  blanks"
+    world.emulator.deliver(ADA, b"Subject: one\r\n\r\nHi\r\n", name)
+    names = [line.split("\t")[0] for line in world.run("folders", ADA).out.splitlines()]
+    assert name in names
+    assert world.run("fetch", ADA, "--folder", name).out.endswith("one\n")
+
+
+def test_blanks_that_would_break_the_table_are_written_out(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    screen.show_table(("FOLDER",), [("a\tb\nc\x1bd  e ",)])
+    assert capsys.readouterr().out == "a\\x09b\\x0ac\\x1bd  e \n"
+
+
 def test_folders_prints_the_documented_objects(world: World) -> None:
     world.emulator.deliver(ADA, b"Subject: one\r\n\r\nHi\r\n")
     done = world.run("folders", ADA, "--json")

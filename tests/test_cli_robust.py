@@ -86,5 +86,19 @@ def test_a_poor_locale_loses_no_error() -> None:
     }
     done = run_process("fetch", "größe@example.com", settings=settings)
     assert done.code == 2
-    assert "There is no account" in done.err
+    assert "ADDRESS holds bytes that are no text" in done.err
     assert "Traceback" not in done.err
+
+
+@pytest.mark.parametrize("text", ["", " ", "\udcff"])
+@pytest.mark.parametrize(
+    "option", ["--folder", "--sender", "--to", "--subject", "--text", "--mailbox", "--name"]
+)
+def test_what_is_empty_or_no_text_is_named_as_it_was_given(
+    world: World, option: str, text: str
+) -> None:
+    done = world.run("fetch", ADA, "--attachments", "x", option, text)
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith(f"mailoauth: {option} ")
+    if option == "--mailbox":
+        assert world.run("folders", ADA, option, text).err == done.err

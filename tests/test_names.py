@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mailoauth.mail.names import place_for, safe_name, save_new
+from mailoauth.mail.names import attached_name, place_for, remove_abandoned, safe_name, save_new
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,6 +40,81 @@ def test_a_hostile_name_stays_in_its_folder_and_can_be_written(tmp_path: Path, n
 def test_what_is_left_of_nothing_is_what_the_caller_says() -> None:
     assert safe_name("...") == "attachment"
     assert safe_name("...", default="message") == "message"
+
+
+def test_a_name_is_no_option() -> None:
+    assert safe_name("-rf") == "_-rf"
+    assert safe_name("--help.txt") == "_--help.txt"
+    assert safe_name("a-b") == "a-b"
+
+
+@pytest.mark.parametrize(
+    ("filename", "content_type", "name"),
+    [
+        ("", "application/pdf", "attachment.pdf"),
+        ("", "image/jpeg", "attachment.jpg"),
+        ("", "message/rfc822", "attachment.eml"),
+        ("", "application/octet-stream", "attachment"),
+        ("", "application/x-msdownload", "attachment"),
+        ("", "no type", "attachment"),
+        ("plan", "application/pdf", "plan"),
+        ("../plan.txt", "application/pdf", "plan.txt"),
+    ],
+)
+def test_what_has_a_type_and_no_name_gets_the_usual_suffix(
+    filename: str, content_type: str, name: str
+) -> None:
+    assert attached_name(filename, content_type) == name
+
+
+UNFINISHED = """
+import os, signal, sys
+from pathlib import Path
+from mailoauth.mail.names import save_new
+def pieces():
+    yield b"x" * 100_000
+    {end}
+save_new(Path(sys.argv[1], "a.bin"), pieces())
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has neither such locks nor SIGKILL")
+def test_what_a_killed_process_left_is_removed_and_what_a_live_one_writes_is_not(
+    tmp_path: Path,
+) -> None:
+    killed = UNFINISHED.format(end="os.kill(os.getpid(), signal.SIGKILL)")
+    subprocess.run([sys.executable, "-c", killed, str(tmp_path)], check=False)
+    (left,) = tmp_path.iterdir()
+    alive = UNFINISHED.format(end="print(flush=True); input()")
+    command = [sys.executable, "-c", alive, str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        (tmp_path / ".mailoauth-notes").write_text("mine")
+        remove_abandoned(tmp_path)
+        assert not left.exists()
+        assert len(list(tmp_path.iterdir())) == 2
+        process.communicate(b"\n")
+    assert (tmp_path / "a.bin").stat().st_size == 100_000
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".mailoauth-notes", "a.bin"]
+
+
+def test_without_locks_only_what_is_a_day_old_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fcntl = pytest.importorskip("fcntl", reason="Windows has no such locks")
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "no locks here")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    old, new = tmp_path / ".mailoauth-old.part", tmp_path / ".mailoauth-new.part"
+    for path in (old, new):
+        path.touch()
+    os.utime(old, (0, 0))
+    remove_abandoned(tmp_path)
+    assert list(tmp_path.iterdir()) == [new]
+    assert save_new(tmp_path / "a.bin", b"x").read_bytes() == b"x"
 
 
 def test_pieces_are_written_one_after_the_other(tmp_path: Path) -> None:

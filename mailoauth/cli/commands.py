@@ -6,9 +6,12 @@ import argparse
 import re
 from typing import TYPE_CHECKING, Final
 
+from mailoauth.errors import ConfigError
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+_UNDECODABLE: Final = re.compile("[\ud800-\udfff]")
 _SECONDS: Final = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
@@ -69,6 +72,25 @@ def add_retry(parser: argparse.ArgumentParser) -> None:
         metavar="DURATION",
         help="wait out what passes by itself (exit codes 4 and 7) for so long: 30s, 10m, 2h",
     )
+
+
+def check_texts(options: argparse.Namespace, *names: str) -> None:
+    """Raise ``ConfigError`` for an option that is given, but empty or no text."""
+    for name in names:
+        value = getattr(options, name)
+        for text in value if isinstance(value, list) else [value]:
+            called = "ADDRESS" if name == "address" else f"--{name}"
+            if text is not None and not text.strip():
+                raise ConfigError(
+                    f"{called} is empty.",
+                    remedy="Look for a variable that is not set, or leave the option out.",
+                )
+            # Bytes that are not in the encoding of the locale come as halves of characters.
+            if text is not None and _UNDECODABLE.search(text):
+                raise ConfigError(
+                    f"{called} holds bytes that are no text in this encoding.",
+                    remedy="Write it in UTF-8; a locale such as C.UTF-8 must be set (LC_ALL).",
+                )
 
 
 def duration(text: str) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import secrets
+import unicodedata
 from typing import TYPE_CHECKING
 
 from mailoauth.cli.files import FileGroup, Source, explained, make_private_folder
@@ -34,12 +35,15 @@ class EmlFolder:
 
     def known(self, validity: int) -> UidSet:
         """Return whose files are there; removes what a run that was killed left unfinished."""
-        name = re.compile(rf".*-{self._source.tag}-{validity}-(\d{{1,10}})\.eml", re.DOTALL)
+        # Its own names exactly: what else lies there says nothing of a message.
+        own = f"{self._source.name}-{self._source.tag}-{validity}-"
+        name = re.compile(rf"{re.escape(own)}(\d{{8}}|[1-9]\d{{8,9}})\.eml")
         unfinished = re.compile(rf"\.{self._source.tag}-[0-9a-f]+\.part")
         uids = UidSet()
         with explained(self.path, "--output"), os.scandir(self.path) as entries:
             for entry in entries:
-                if found := name.fullmatch(entry.name):
+                # Some file systems of macOS take letters with accents apart.
+                if found := name.fullmatch(unicodedata.normalize("NFC", entry.name)):
                     uids.add(int(found[1]))
                 elif unfinished.fullmatch(entry.name):
                     os.unlink(entry.path)  # noqa: PTH108 - a Path for each of 100,000 is slow

@@ -29,7 +29,7 @@ TRY_LATER: Final = 7
 UNKNOWN_OUTCOME: Final = 8
 INTERRUPTED: Final = 130
 READER_GONE: Final = 141  # as of any program that SIGPIPE ends
-TERMINATED: Final = 143
+SIGNALLED: Final = 128  # and the signal's number: 143 for SIGTERM, 129 for SIGHUP
 
 #: The first row that fits counts, so the most particular class comes first.
 _CODES: Final = (
@@ -53,7 +53,7 @@ exit codes:
   1 a bug of mailoauth                6 partly done
   2 wrong use or configuration        7 try later
   3 a person must sign in             8 outcome unknown: do not repeat
-  4 no connection                     130, 143 interrupted
+  4 no connection                     129, 130, 143 interrupted
 """
 
 

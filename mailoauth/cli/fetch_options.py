@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import argparse
+import re
+import sys
 from datetime import date
 from typing import TYPE_CHECKING, Any, Final
 
-from mailoauth.checks import expand_path
 from mailoauth.cli.commands import add_mailbox, add_retry
-from mailoauth.errors import ConfigError
 
 if TYPE_CHECKING:
     from mailoauth.cli.uids import UidSet
 
 FILE_FORMATS: Final = ("eml", "mbox", "maildir")
+#: What is printed where only `--attachments` is given: the places of the files.
+PATHS: Final = "paths"
 _CRITERIA: Final = ("since", "before", "on", "sender", "to", "subject", "text")
 #: Outlook and Dovecot both take lines of this length.
 _LONGEST_SEQUENCE: Final = 4000
+_DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -52,14 +55,19 @@ def _add_selection(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--to", metavar="TEXT", help="whose To holds this")
     group.add_argument("--subject", metavar="TEXT", help="whose subject holds this")
     group.add_argument("--text", help="that hold this anywhere")
-    group.add_argument("--limit", type=_count, metavar="N", help="at most so many of those found")
+    group.add_argument(
+        "--limit",
+        type=_count,
+        metavar="N",
+        help="at most so many of those found; with --output, of those that are not there yet. What "
+        "is printed, or --attachments alone, goes on behind them only with --mark-seen (not --all)",
+    )
 
 
 def _add_output(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--format",
         choices=("table", "json", *FILE_FORMATS),
-        default="table",
         help="table (the default) and json are printed; the others are files, to which another "
         "run adds only what is new",
     )
@@ -76,54 +84,18 @@ def _add_output(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--headers-only", action="store_true", help="print without fetching texts and files"
     )
-    group.add_argument("--attachments", metavar="DIR", help="save the attachments in this folder")
+    group.add_argument(
+        "--attachments",
+        metavar="DIR",
+        help="save the attachments in this folder, each content once, and print where, unless a "
+        "--format is given; without --mark-seen another run saves a file again that was moved away",
+    )
     group.add_argument(
         "--name",
         action="append",
         metavar="PATTERN",
-        help="only attachments with such a name: '*.pdf'; again for more",
+        help="only attachments with this name, or such a one: '*.pdf'; again for more",
     )
-
-
-def check(options: argparse.Namespace) -> None:
-    """Raise ``ConfigError`` for options that do not go together; make paths of the paths."""
-    _check_output(options)
-    files = options.format in FILE_FORMATS
-    if options.headers_only and (files or options.attachments is not None):
-        raise ConfigError(
-            "--headers-only leaves out what files and attachments are made of.",
-            remedy="Use it with --format table or json, and without --attachments.",
-        )
-    if options.name and options.attachments is None:
-        raise ConfigError(
-            "--name chooses among attachments, and none are saved.",
-            remedy="Add --attachments DIR.",
-        )
-    for key in ("output", "attachments"):
-        if getattr(options, key) is not None:
-            path = expand_path(f"--{key}", getattr(options, key))
-            setattr(options, key, path.absolute())
-
-
-def _check_output(options: argparse.Namespace) -> None:
-    files = options.format in FILE_FORMATS
-    if files and options.output is None:
-        kind = "file" if options.format == "mbox" else "folder"
-        raise ConfigError(
-            f"--format {options.format} needs a {kind} to write to.",
-            remedy=f"Name it with --output {kind.upper()}.",
-        )
-    if not files and options.output is not None:
-        raise ConfigError(
-            f"--output does not go with --format {options.format}, which is printed.",
-            remedy="Redirect it (mailoauth fetch ... > FILE), or choose --format eml, mbox or "
-            "maildir.",
-        )
-    if options.output == "-":
-        raise ConfigError(
-            f"--format {options.format} cannot be printed.",
-            remedy="Name a place with --output; to print messages there is --json.",
-        )
 
 
 def job_of(options: argparse.Namespace) -> list[str]:
@@ -147,7 +119,6 @@ def search_of(options: argparse.Namespace, there: UidSet) -> dict[str, Any]:
         "folder": options.folder,
         # Files are marked by hand, in groups that the disk has.
         "mark_seen": options.mark_seen and options.output is None,
-        "limit": options.limit,
         "newest_first": options.newest_first,
     }
     if options.headers_only:
@@ -155,21 +126,30 @@ def search_of(options: argparse.Namespace, there: UidSet) -> dict[str, Any]:
     search |= {name: getattr(options, name) for name in _CRITERIA}
     search["flagged"] = options.flagged or None
     search["unseen"] = None if options.all else True
-    # With a limit all must be found, and for attachments all must be read.
-    known = "" if options.limit or options.attachments else there.sequence(_LONGEST_SEQUENCE)
+    # For attachments all must be read.
+    known = "" if options.attachments else there.sequence(_LONGEST_SEQUENCE)
     if known and options.mark_seen:
         # One that was kept by a run that was killed before it could mark it.
         search["any_of"] = [{"not_": {"uid": known}}, {"unseen": True}] if options.all else None
     elif known:
         search["not_"] = {"uid": known}
+    if not len(there) or (known and not options.mark_seen and _is_all(known, there)):
+        # Only then are all that are found new, and it is new ones that the limit counts.
+        search["limit"] = options.limit
     return {name: value for name, value in search.items() if value is not None}
+
+
+def _is_all(sequence: str, there: UidSet) -> bool:
+    return sequence == there.sequence(sys.maxsize)
 
 
 def _day(text: str) -> date:
     try:
-        return date.fromisoformat(text)
-    except ValueError as exc:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a day such as 2026-01-31") from exc
+        if _DAY.fullmatch(text):
+            return date.fromisoformat(text)
+    except ValueError:
+        pass
+    raise argparse.ArgumentTypeError(f"{text!r} is not a day such as 2026-01-31")
 
 
 def _count(text: str) -> int:

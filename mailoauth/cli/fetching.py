@@ -5,15 +5,16 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Final, Protocol
 
-from mailoauth.cli import exits, fetch_options, screen
-from mailoauth.cli.attachments import AttachmentFolder
+from mailoauth.cli import exits, fetch_options, screen, stopping
 from mailoauth.cli.uids import UidSet
-from mailoauth.errors import FolderNotFound, MailboxUnavailable, MailOAuthError, ServerError
+from mailoauth.errors import MailOAuthError, ServerError
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
 
+    from mailoauth.cli.attachments import AttachmentFolder
+    from mailoauth.mail.connection import ImapConnection
     from mailoauth.mail.message import Message
     from mailoauth.mail.reading import MessageIterator
     from mailoauth.session import MailSession
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 #: How much is put on the disk, and then marked, together.
 _GROUP_MESSAGES: Final = 100
 _GROUP_BYTES: Final = 4 * 1024 * 1024
-#: So many messages in a row that the server will not give are more than damaged messages.
-_MOST_FAILURES: Final = 10
 
 
 class Output(Protocol):
@@ -45,16 +44,20 @@ class Fetching:
     """Reads the messages that are asked for, and gives each to the output once.
 
     ``count`` says how many were new, ``there`` how many the output had before, and
-    ``failed`` how many the server would not give.
+    ``failed`` has the numbers of those that the server would not give.
     """
 
-    def __init__(self, options: argparse.Namespace, account: str, output: Output) -> None:
+    def __init__(
+        self,
+        options: argparse.Namespace,
+        account: str,
+        output: Output,
+        attachments: AttachmentFolder | None,
+    ) -> None:
         self._options = options
         self._account = account
         self._output = output
-        self._attachments: AttachmentFolder | None = None
-        if options.attachments is not None:
-            self._attachments = AttachmentFolder(options.attachments, options.name or ())
+        self._attachments = attachments
         self._validity: int | None = None
         self._done = UidSet()
         self._known = UidSet()
@@ -62,17 +65,18 @@ class Fetching:
         self._group_bytes = 0
         self.count = 0
         self.there = 0
-        self.failed = 0
+        self.failed: tuple[int, ...] = ()
 
     def once(self, advance: screen.Advance) -> None:
         """Read from the beginning, and leave out what is done."""
         from mailoauth.session import MailSession  # noqa: PLC0415 - only when it runs
 
-        self.failed = 0
+        self.failed = ()
         self._prepare()
         with MailSession(self._account, mailbox=self._options.mailbox) as mail, self._committing():
             self._learn(mail)
-            messages = mail.search(**fetch_options.search_of(self._options, self._known))
+            search = fetch_options.search_of(self._options, self._known)
+            messages = mail.search(**search)
             for message in self._obtained(messages):
                 if self._is_enough(message):
                     break
@@ -80,6 +84,7 @@ class Fetching:
                 if self._group_is_full():
                     self._settle(mail)
                 advance(messages.total)
+                stopping.check()
             self._settle(mail)
 
     def _prepare(self) -> None:
@@ -100,43 +105,45 @@ class Fetching:
             raise
 
     def _learn(self, mail: MailSession) -> None:
-        """Ask which of the folder's messages are there; only files can have any."""
-        if self._options.output is None:
+        """Ask which of the folder's messages are there, and whether they can be marked."""
+        if self._options.output is None and not self._options.mark_seen:
             return
-        validity = mail.mailbox.in_folder(
-            self._options.folder,
-            lambda connection: connection.selected.uid_validity if connection.selected else 0,
-        )
+        validity = mail.mailbox.in_folder(self._options.folder, self._validity_of)
+        if self._options.output is None:
+            return  # what is printed is there from no other run
         self._known = self._output.known(validity)
         if validity != self._validity:
             self._done, self._validity = UidSet(), validity
             self.there = len(self._known)
 
+    def _validity_of(self, connection: ImapConnection) -> int:
+        selected = connection.selected
+        if selected is None:
+            return 0
+        if self._options.mark_seen and selected.read_only:
+            # Before the first message: what is printed and never marked comes again and again.
+            raise connection.verdicts.read_only(selected.folder)
+        return selected.uid_validity
+
     def _obtained(self, messages: MessageIterator) -> Iterator[Message]:
-        """Yield the messages; one that the server will not give is counted and left out."""
-        obtained = failures = in_a_row = 0
-        while True:
-            try:
-                message = next(messages)
-            except StopIteration:
-                # What was asked for again, and came, is not missing.
-                self.failed = min(failures, (messages.total or 0) - obtained)
-                return
-            except ServerError as error:
-                failures += 1
-                in_a_row += 1
-                if messages.total is None or in_a_row > _MOST_FAILURES or not _is_of_one(error):
-                    raise
-                screen.warn(f"mailoauth: a message cannot be read: {error.message}")
-            else:
-                obtained += 1
-                in_a_row = 0
-                yield message
+        """Yield the messages; those that the server would not give are known at the end."""
+        try:
+            yield from messages
+        except ServerError as error:
+            if not messages.failed or not _is_of_messages(error) or _goes_on(messages):
+                raise
+            screen.warn(f"mailoauth: {error.message}")
+        self.failed = messages.failed
 
     def _is_enough(self, message: Message) -> bool:
-        """Say whether the limit is reached: a second attempt finds others instead of the marked."""
+        """Say whether the limit is reached and this would be one more."""
         limit = self._options.limit
-        return limit is not None and len(self._done) >= limit and not self._is_done(message)
+        return limit is not None and self.count >= limit and not self._is_there(message)
+
+    def _is_there(self, message: Message) -> bool:
+        return self._is_done(message) or (
+            message.uid_validity == self._validity and message.uid in self._known
+        )
 
     def _is_done(self, message: Message) -> bool:
         return message.uid_validity == self._validity and message.uid in self._done
@@ -168,8 +175,11 @@ class Fetching:
             mail.mark_seen(group)
 
 
-def _is_of_one(error: ServerError) -> bool:
-    """Say whether it may be the fault of one message, and the next can be read."""
-    if isinstance(error, FolderNotFound | MailboxUnavailable):
-        return False
-    return exits.code_of(error) not in exits.PASSING
+def _is_of_messages(error: ServerError) -> bool:
+    """Say whether it may be about a message: others are about all of them, or pass."""
+    return type(error) is ServerError and exits.code_of(error) not in exits.PASSING
+
+
+def _goes_on(messages: MessageIterator) -> bool:
+    """Say whether it was not raised in place of the end: then something else was refused."""
+    return next(messages, None) is not None

@@ -7,6 +7,7 @@ import errno
 import hashlib
 import os
 import re
+import unicodedata
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 _FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _FORBIDDEN: Final = {errno.EACCES, errno.EPERM, errno.EROFS}
+_BROKEN: Final = {errno.EIO, errno.ENXIO, errno.ENODEV, getattr(errno, "ESTALE", errno.EIO)}
 _NAME_LENGTH: Final = 40
 
 _SYNCING_THREADS: Final = 8
@@ -39,15 +41,19 @@ class Source:
     @cached_property
     def tag(self) -> str:
         """What tells its messages from those of any other folder, in a file name."""
-        # RFC 9051 section 5.1: INBOX alone is the same in any case.
-        folder = "INBOX" if self.folder.upper() == "INBOX" else self.folder
-        known = f"{self.mailbox.casefold()}\0{folder}"
+        known = f"{self.mailbox.casefold()}\0{canonical(self.folder)}"
         return hashlib.sha256(known.encode("utf-8", "surrogatepass")).hexdigest()[:10]
 
     @cached_property
     def name(self) -> str:
         """Its folder as part of a file name, for people; not unique."""
-        return safe_name(re.sub(r"[^\w.+-]+", "_", self.folder))[:_NAME_LENGTH]
+        folder = unicodedata.normalize("NFC", canonical(self.folder))
+        return safe_name(re.sub(r"[^\w.+-]+", "_", folder))[:_NAME_LENGTH]
+
+
+def canonical(folder: str) -> str:
+    """Return the one way of writing a folder (RFC 9051 section 5.1: INBOX is so in any case)."""
+    return "INBOX" if folder.upper() == "INBOX" else folder
 
 
 class FileGroup:
@@ -155,6 +161,8 @@ def _explanation(path: Path, option: str, exc: OSError) -> ConfigError:
     elif isinstance(exc, IsADirectoryError):
         reason = "it is a folder"
         remedy = f"Name a file with {option}."
-    else:
+    elif exc.errno in _BROKEN:
         remedy = f"Check the disk, {again}"
+    else:
+        remedy = f"Name another place with {option}."
     return ConfigError(f"{path} cannot be written: {reason}.", remedy=remedy)

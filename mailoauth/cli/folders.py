@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from mailoauth.cli import screen, shapes
-from mailoauth.cli.commands import add_json, add_mailbox, add_retry
+from mailoauth.cli.commands import add_json, add_mailbox, add_retry, check_texts
 from mailoauth.cli.patience import patiently
 
 if TYPE_CHECKING:
@@ -34,6 +34,9 @@ def add(commands: Commands) -> None:
 def folders(options: argparse.Namespace) -> int:
     """List the folders as the server names them."""
     from mailoauth.session import MailSession  # noqa: PLC0415 - only when it runs
+
+    screen.check_stdout()
+    check_texts(options, "address", "mailbox")
 
     def ask() -> list[Folder]:
         with MailSession(options.address, mailbox=options.mailbox) as mail:

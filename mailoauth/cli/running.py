@@ -57,7 +57,7 @@ def _stopped(stop: BaseException) -> int:
         _forget_stdout()
         return exits.READER_GONE
     if isinstance(stop, Terminated):
-        return exits.TERMINATED
+        return exits.SIGNALLED + stop.number
     # A terminal has shown ^C, perhaps behind a question.
     screen.talk("")
     screen.warn("mailoauth: interrupted.")

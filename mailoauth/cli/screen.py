@@ -48,6 +48,11 @@ def one_line(text: str) -> str:
     return harmless(" ".join(text.split()))
 
 
+def exact(text: str) -> str:
+    """Return the text harmless with all its blanks, for a name that is to be used again."""
+    return harmless(text).replace("\t", "\\x09").replace("\n", "\\x0a")
+
+
 def _written_out(found: re.Match[str]) -> str:
     number = ord(found[0])
     return f"\\x{number:02x}" if number <= 0xFF else f"\\u{number:04x}"  # noqa: PLR2004 - one byte
@@ -63,6 +68,18 @@ def width(stream: TextIO | None) -> int | None:
     if not is_terminal(stream):
         return None
     return max(_SMALLEST_WIDTH, shutil.get_terminal_size().columns)
+
+
+def check_stdout() -> None:
+    """Raise ``ConfigError`` where stdout is closed: for commands that do nothing but print.
+
+    The others go on in silence, for what they did is done.
+    """
+    if sys.stdout is None:
+        raise ConfigError(
+            "stdout is closed, so nothing can be printed.",
+            remedy="Leave it open, or send it to a file with > FILE.",
+        )
 
 
 def put(text: str) -> None:
@@ -198,7 +215,7 @@ def progress(what: str) -> Iterator[Advance]:
 
 def show_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print a table: drawn on a terminal, tabs between the cells else."""
-    clean = [[one_line(cell) for cell in row] for row in rows]
+    clean = [[exact(cell) for cell in row] for row in rows]
     if not is_terminal(sys.stdout):
         for row in clean:
             put("\t".join(row))

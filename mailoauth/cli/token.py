@@ -41,6 +41,7 @@ def token(options: argparse.Namespace) -> int:
     from mailoauth.accounts import load_account  # noqa: PLC0415 - only when it runs
     from mailoauth.tokens.source import token_source  # noqa: PLC0415 - as above
 
+    screen.check_stdout()
     account = load_account(options.address)
     source = token_source(account)
     ask = source.refresh if options.refresh else source.get
