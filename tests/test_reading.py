@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from mailoauth.mail.answers import Items
-    from mailoauth.mail.pipeline import Fetch
+    from mailoauth.mail.commands import Fetch
     from tests.judges import Judge
     from tests.real.servers import RealServers
 

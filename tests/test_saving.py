@@ -13,8 +13,8 @@ from mailoauth.accounts import Account
 from mailoauth.emulator import OutlookEmulator
 from mailoauth.emulator.faults import Reply
 from mailoauth.errors import ConnectionFailed, MailOAuthError, ServerError
+from mailoauth.mail.commands import Command
 from mailoauth.mail.message import Message
-from mailoauth.mail.pipeline import Command
 from mailoauth.mail.saving import PIECE, Saving
 from tests.judges import note, signed_in_source
 from tests.saving_world import (

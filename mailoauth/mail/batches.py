@@ -5,7 +5,7 @@ from __future__ import annotations
 from array import array
 from typing import TYPE_CHECKING, Final
 
-from mailoauth.mail.pipeline import Fetch
+from mailoauth.mail.commands import Fetch
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

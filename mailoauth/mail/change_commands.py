@@ -10,10 +10,10 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from mailoauth.errors import ConfigError, MailboxUnavailable, ServerError
+from mailoauth.mail.commands import Command, SearchCommand
 from mailoauth.mail.flags import is_kept
 from mailoauth.mail.folder_commands import raise_if_missing
 from mailoauth.mail.folder_names import wire_name
-from mailoauth.mail.pipeline import Command, SearchCommand
 from mailoauth.mail.sets import sequence_set, sequence_sets
 
 if TYPE_CHECKING:

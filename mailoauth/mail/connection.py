@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from mailoauth.mail.commands import Command, Fetch, SearchCommand, Select
 from mailoauth.mail.fetched import Selected
 from mailoauth.mail.folder_names import wire_name
 from mailoauth.mail.imap import ImapClient
-from mailoauth.mail.pipeline import Command, Fetch, SearchCommand, Select
 from mailoauth.mail.sets import sequence_set, sequence_sets
 
 if TYPE_CHECKING:

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mailoauth.mail.answers import Items
+    from mailoauth.mail.commands import Fetch
     from mailoauth.mail.connection import ImapConnection
     from mailoauth.mail.mailbox import Mailbox
     from mailoauth.mail.message import Message
-    from mailoauth.mail.pipeline import Fetch
     from mailoauth.network import Deadline
 
 _logger = logging.getLogger("mailoauth.mail")

@@ -11,9 +11,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from mailoauth.errors import FolderNotFound, ServerError, Throttled
+from mailoauth.mail.commands import Command
 from mailoauth.mail.folder_names import wire_name
 from mailoauth.mail.folders import Folder, merged, parse_list, parse_status
-from mailoauth.mail.pipeline import Command
 from mailoauth.mail.refusal import one_line
 
 if TYPE_CHECKING:

@@ -13,7 +13,8 @@ import logging
 from typing import TYPE_CHECKING, Any, Final
 
 from mailoauth.errors import ConnectionFailed, MailOAuthError, TokenRefused
-from mailoauth.mail.pipeline import Capabilities, Command, Pipeline, Refused
+from mailoauth.mail.commands import Capabilities, Command, Refused
+from mailoauth.mail.pipeline import Pipeline
 from mailoauth.mail.refusal import one_line
 from mailoauth.mail.replies import bye_text, forget_data, is_not_imap, reply_text
 from mailoauth.mail.sasl import mechanism

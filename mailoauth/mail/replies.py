@@ -6,7 +6,7 @@ import ast
 import re
 from typing import Final
 
-from mailoauth.mail.pipeline import Refused
+from mailoauth.mail.commands import Refused
 
 # How imaplib and our wire begin when they end a connection because of what came on it.
 _NOT_IMAP: Final = re.compile(
