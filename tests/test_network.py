@@ -142,6 +142,36 @@ def test_the_context_is_made_once_and_again_for_a_changed_file(ca_file: Path) ->
     assert network.tls_context(ca_file) is not first
 
 
+def prepared(ca_file: Path) -> None:
+    """Begin to make a context, and wait for the thread that does."""
+    network.prepare_tls_context(ca_file)
+    for thread in threading.enumerate():
+        if thread.name == "mailoauth-tls":
+            thread.join(20)
+
+
+def test_a_context_that_was_prepared_is_the_one_that_is_used(
+    ca_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepared(ca_file)
+
+    def again() -> ssl.SSLContext:
+        raise AssertionError("it is made a second time")
+
+    monkeypatch.setattr(ssl, "create_default_context", again)
+    context = network.tls_context(ca_file)
+    prepared(ca_file)
+    assert network.tls_context(ca_file) is context
+
+
+def test_a_context_that_cannot_be_prepared_is_an_error_only_for_who_needs_it(
+    tmp_path: Path,
+) -> None:
+    prepared(tmp_path / "missing.pem")
+    with pytest.raises(ConfigError, match=r"missing\.pem"):
+        network.tls_context(tmp_path / "missing.pem")
+
+
 @pytest.mark.parametrize(
     "content",
     [b"", b"no certificate", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"],

@@ -43,8 +43,9 @@ class ImapLine(Connecting):
         ``folder`` is None for a command that needs none. ``validity`` is the UIDVALIDITY
         that the UIDs in it belong to: if the folder has another one by now the command is
         not run. ``deadline`` is the one of the verb that this command is a part of, as
-        :meth:`begin` gave it. ``then`` is sent along with the SELECT, if one is needed. Without ``repeat``, for what must not be done twice, a line
-        that is lost after the command went out is ``OutcomeUnknown``.
+        :meth:`begin` gave it. ``then`` is sent along with the SELECT, if one is needed.
+        Without ``repeat``, for what must not be done twice, a line that is lost after the
+        command went out is ``OutcomeUnknown``.
         """
         deadline = deadline or self.begin()
         try:
