@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+import signal
 import socket
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.judges import Judge
+
+# A shell's background jobs, and what some runners start, ignore these; the programs that tests
+# start would inherit that, and obey no Ctrl-C.
+for _signal, _usual in (
+    ("SIGINT", signal.default_int_handler),
+    ("SIGTERM", signal.SIG_DFL),
+    ("SIGHUP", signal.SIG_DFL),
+):
+    _number = getattr(signal, _signal, None)
+    if _number is not None and signal.getsignal(_number) == signal.SIG_IGN:
+        signal.signal(_number, _usual)
 
 for _name in [name for name in os.environ if name.startswith("MAILOAUTH_")]:
     if _name not in {"MAILOAUTH_SOAK", "MAILOAUTH_MATRIX"}:
