@@ -482,7 +482,8 @@ def test_stopping_does_not_wait_for_a_late_answer(
         begin = time.monotonic()
         service.__exit__()
         assert time.monotonic() - begin < 5
-        assert isinstance(late.exception(10), OSError)
+        ended = late.exception(10)  # cut off, or answered in the last moment
+        assert ended is None or isinstance(ended, OSError)
     assert capfd.readouterr().err == ""
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", service.port), 1)
