@@ -51,7 +51,9 @@ def prepare_tls_context(ca_file: Path | None = None) -> None:
     Reading the system's roots takes as long as all else that comes before a connection.
     """
     with contextlib.suppress(RuntimeError):  # no thread to be had: it is made when it is needed
-        if not any(name == ("" if ca_file is None else str(ca_file)) for name, _ in _contexts):
+        if not any(
+            name == ("" if ca_file is None else str(ca_file)) for name, _ in list(_contexts)
+        ):
             threading.Thread(
                 target=_prepare, args=(ca_file,), name="mailoauth-tls", daemon=True
             ).start()

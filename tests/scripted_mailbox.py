@@ -6,15 +6,19 @@ import re
 from typing import TYPE_CHECKING
 
 from mailoauth import Message
-from tests.scripted_imap import ScriptedImap
+from mailoauth.mail.mailbox import Mailbox
+from tests.judges import TIMEOUT, signed_in_source
+from tests.scripted_imap import ADA, ScriptedImap
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Iterable
 
+    from mailoauth.emulator import OutlookEmulator
     from mailoauth.emulator.certificates import Certificates
 
 BASIC = "IMAP4rev1 AUTH=XOAUTH2 SASL-IR NAMESPACE"
+FULL = f"{BASIC} MOVE UIDPLUS LITERAL+ UNSELECT"
 VALIDITY = 7
 
 _APPEND = re.compile(r'APPEND "(?P<folder>[^"]*)".*?\{(?P<size>\d+)\+?\}\r\n(?P<raw>.*)', re.DOTALL)
@@ -35,6 +39,17 @@ def numbers(text: str) -> list[int]:
     """Return the UIDs of a set."""
     pairs = (run.partition(":") for run in text.split(","))
     return [uid for first, _, last in pairs for uid in range(int(first), int(last or first) + 1)]
+
+
+def told(server: ScriptedImap, *verbs: str) -> list[str]:
+    """Return the commands with these verbs that a server was told."""
+    return [command for command in server.commands if command.startswith(verbs)]
+
+
+def mailbox_of(emulator: OutlookEmulator) -> Mailbox:
+    """Return Ada's mailbox on the emulator, signed in."""
+    account = emulator.account(ADA)
+    return Mailbox(account, tokens=signed_in_source(emulator, account), timeout=TIMEOUT)
 
 
 class ScriptedMailbox:

@@ -15,16 +15,20 @@ from mailoauth.errors import (
     ConnectionFailed,
     OutcomeUnknown,
 )
-from mailoauth.mail.mailbox import Mailbox
-from tests.judges import TIMEOUT, note, signed_in_source
-from tests.scripted_imap import ScriptedImap
-from tests.scripted_mailbox import BASIC, CutImap, ScriptedMailbox, message, messages
+from tests.judges import note
+from tests.scripted_imap import ADA, ScriptedImap
+from tests.scripted_mailbox import (
+    FULL,
+    CutImap,
+    ScriptedMailbox,
+    mailbox_of,
+    message,
+    messages,
+    told,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-ADA = "ada@example.com"
-FULL = f"{BASIC} MOVE UIDPLUS LITERAL+ UNSELECT"
 
 
 @pytest.fixture(scope="module")
@@ -40,15 +44,6 @@ def emulator() -> Iterator[OutlookEmulator]:
         for subject in ("one", "two", "three"):
             started.deliver(ADA, note(subject))
         yield started
-
-
-def mailbox_of(emulator: OutlookEmulator) -> Mailbox:
-    account = emulator.account(ADA)
-    return Mailbox(account, tokens=signed_in_source(emulator, account), timeout=TIMEOUT)
-
-
-def told(server: ScriptedImap, *verbs: str) -> list[str]:
-    return [command for command in server.commands if command.startswith(verbs)]
 
 
 # The answer to moving three messages: three lines of EXPUNGE, and "A5 OK done".

@@ -18,17 +18,21 @@ from mailoauth.errors import (
     Throttled,
 )
 from mailoauth.mail.change_commands import parts
-from mailoauth.mail.mailbox import Mailbox
 from mailoauth.mail.sets import sequence_set
-from tests.judges import TIMEOUT, note, signed_in_source
-from tests.scripted_imap import ScriptedImap
-from tests.scripted_mailbox import BASIC, ScriptedMailbox, message, messages
+from tests.judges import note
+from tests.scripted_imap import ADA, ScriptedImap
+from tests.scripted_mailbox import (
+    BASIC,
+    FULL,
+    ScriptedMailbox,
+    mailbox_of,
+    message,
+    messages,
+    told,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-ADA = "ada@example.com"
-FULL = f"{BASIC} MOVE UIDPLUS LITERAL+ UNSELECT"
 
 
 @pytest.fixture(scope="module")
@@ -44,15 +48,6 @@ def emulator() -> Iterator[OutlookEmulator]:
         for subject in ("one", "two", "three"):
             started.deliver(ADA, note(subject))
         yield started
-
-
-def mailbox_of(emulator: OutlookEmulator) -> Mailbox:
-    account = emulator.account(ADA)
-    return Mailbox(account, tokens=signed_in_source(emulator, account), timeout=TIMEOUT)
-
-
-def told(server: ScriptedImap, *verbs: str) -> list[str]:
-    return [command for command in server.commands if command.startswith(verbs)]
 
 
 # What goes into one command.
@@ -241,7 +236,7 @@ def test_a_uid_that_the_server_does_not_tell_is_none(certificates: Certificates)
 
 @pytest.mark.parametrize(
     ("permanent", "kept"),
-    [(r"(\Seen \*)", True), (r"(\Seen Mine)", True), (r"(\Seen)", False)],
+    [(r"(\Seen \*)", True), (r"(\Seen Mine)", True), (r"(\Seen)", False), ("()", False)],
 )
 def test_a_keyword_is_set_where_the_server_keeps_it(
     certificates: Certificates, permanent: str, kept: bool
