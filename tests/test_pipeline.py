@@ -26,6 +26,9 @@ class FakeWire:
     def next_response(self) -> list[bytes]:
         return self._lines.pop(0)
 
+    def received_message(self) -> list[bytes] | None:
+        return None  # each line comes alone
+
     def abort(self, text: str) -> Exception:
         return AssertionError(text)
 

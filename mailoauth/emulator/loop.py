@@ -56,7 +56,7 @@ async def all_closed(listeners: Iterable[Listener]) -> None:
     """
     loop = asyncio.get_running_loop()
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(10):  # it spins: only a machine that is busy needs so long
             # One that was accepted a moment ago gets its transport only in the next step.
             while any(one.fileno() >= 0 for listener in listeners for one in listener.accepted):
                 for transport in list(getattr(loop, "_transports", {}).values()):
@@ -96,6 +96,8 @@ class LoopThread:
         # The connections first: a task that is cancelled before it began leaves its socket open.
         self.run(all_closed(self._listeners))
         self.run(_cancel_all())
+        # What the tasks closed on their way out takes its steps, too.
+        self.run(all_closed(self._listeners))
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()

@@ -71,8 +71,10 @@ class Pipeline:
         command.check()
 
     def advance(self) -> None:
-        """Wait for one response, whichever command it belongs to."""
+        """Wait for one response, whichever command it belongs to; take the messages that came along."""
         self._step()
+        while self._waiting and (pieces := self._wire.received_message()):
+            self._take(pieces)
 
     def drain(self) -> None:
         """Wait for the end of everything that was sent."""
@@ -81,7 +83,9 @@ class Pipeline:
 
     def _step(self) -> bool:
         """Read one response and hand it over; True if it asks for the rest of a command."""
-        pieces = self._wire.next_response()
+        return self._take(self._wire.next_response())
+
+    def _take(self, pieces: list[bytes]) -> bool:
         line = pieces[0]
         if line.startswith(b"* "):
             self._untagged(pieces)

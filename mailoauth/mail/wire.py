@@ -40,6 +40,7 @@ _RECORD: Final = 16 * 1024
 _LONGEST_INITIAL_RESPONSE: Final = 6000
 #: Literals in one response: a message has one.
 _MOST_PIECES: Final = 1000
+_ABOUT_A_MESSAGE: Final = re.compile(rb"\* [0-9]")
 _LITERAL: Final = re.compile(rb"\{([0-9]{1,12})\+?\}\r\n\Z")
 
 
@@ -150,6 +151,33 @@ class SecureWire(imaplib.IMAP4):
 
     def next_response(self) -> list[bytes]:
         """Return one response: a line, then each literal in it and what follows that."""
+        return self._received_response() or self._read_response()
+
+    def received_message(self) -> list[bytes] | None:
+        """Return the next response if it is about a message and all of it is here; never waits."""
+        # Others stay where they are: behind a goodbye there is nothing, and what came before
+        # it must have been handed out by then.
+        return self._received_response() if _ABOUT_A_MESSAGE.match(self._received) else None
+
+    def _received_response(self) -> list[bytes] | None:
+        pieces: list[bytes] = []
+        received = self._received
+        begin = 0
+        while (line_break := received.find(b"\r\n", begin)) >= 0:
+            end = line_break + 2
+            line = bytes(received[begin:end])
+            pieces.append(line)
+            if not line.endswith(b"}\r\n") or not (announced := _LITERAL.search(line)):
+                del received[:end]
+                self._heard = time.monotonic()
+                return pieces
+            begin = end + int(announced[1])
+            if begin >= len(received):
+                break
+            pieces.append(bytes(received[end:begin]))
+        return None
+
+    def _read_response(self) -> list[bytes]:
         line = self._whole_line()
         self._heard = time.monotonic()
         pieces = [line]
@@ -215,6 +243,9 @@ class SecureWire(imaplib.IMAP4):
         """Return exactly ``size`` bytes, fewer only at the end of the line."""
         if size > _LARGEST_LITERAL:
             raise self.abort(f"a literal of {size} bytes was announced")
+        while len(self._received) < size <= len(self._received) + _RECORD:
+            if not self._receive():
+                break
         if size <= len(self._received):
             return self._take(size)
         # Not by way of the buffer: a large message would be in memory twice.

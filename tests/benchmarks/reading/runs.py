@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _ROOT: Final = Path(__file__).parents[3]
 #: Seconds after which a worker is killed.
 _PATIENCE: Final = 600.0
+_UNUSUAL: Final = {"PYTHONDONTWRITEBYTECODE", "SSL_CERT_FILE", "SSL_CERT_DIR"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +44,14 @@ class RunFailed(Exception):
 
 @cache
 def _environment() -> dict[str, str]:
-    """Let compiled modules be kept, as they are where a program is installed."""
+    """Make it a usual machine's: compiled modules are kept, OpenSSL's roots are its own.
+
+    ``SSL_CERT_FILE`` names a bundle that is read whole, 20 ms; only ours would pay for
+    that, since the others here trust the lab's root alone.
+    """
     kept = tempfile.mkdtemp(prefix="compiled-")
     atexit.register(shutil.rmtree, kept, ignore_errors=True)
-    inherited = {key: os.environ[key] for key in os.environ if key != "PYTHONDONTWRITEBYTECODE"}
+    inherited = {key: os.environ[key] for key in os.environ if key not in _UNUSUAL}
     return inherited | {"PYTHONPYCACHEPREFIX": kept}
 
 
