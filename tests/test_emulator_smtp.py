@@ -93,6 +93,15 @@ class TestOutlookSmtp:
                 assert client.docmd("AUTH", f"XOAUTH2 {line}") == (500, b"5.5.2 Line too long")
                 assert sign_in(client, ADA, access_token, inline=False)[0] == 235
 
+    def test_a_server_like_postfix_takes_auth_lines_of_2047_octets(self) -> None:
+        with OutlookEmulator(strict_auth_line=2047, token_size=1489) as outlook:
+            outlook.add_user(ADA)
+            with smtp(outlook) as client:
+                assert sign_in(client, ADA, token(outlook))[0] == 235
+            with smtp(outlook) as client:
+                line = base64.b64encode(xoauth2(ADA, token(outlook) + "x")).decode()
+                assert client.docmd("AUTH", f"XOAUTH2 {line}") == (500, b"5.5.2 Line too long")
+
     def test_nothing_is_sent_without_a_sign_in(self, outlook: OutlookEmulator) -> None:
         with smtp(outlook) as client:
             assert client.mail(ADA)[0] == 530

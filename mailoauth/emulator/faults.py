@@ -7,17 +7,22 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from mailoauth.emulator.personality import HOST
+from mailoauth.emulator.limits import TOO_MANY_CONNECTIONS
 
 if TYPE_CHECKING:
+    from mailoauth.emulator.disturbance import Disturbance
     from mailoauth.emulator.records import Protocol
 
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """Close the line instead of answering; ``carried_out``: do what was asked before."""
+    """Close the line instead of answering; ``carried_out``: do what was asked before.
+
+    ``in_reply`` (SMTP) does what was asked, and closes the line after half of the answer.
+    """
 
     carried_out: bool = False
+    in_reply: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +46,14 @@ class Reply:
 
 Action = Cut | Silent | Reply
 
+
+def carries_out(action: Action | None) -> bool:
+    """Return whether what was asked is done all the same; None: nothing goes wrong."""
+    if isinstance(action, Cut):
+        return action.carried_out or action.in_reply
+    return action is None or (isinstance(action, Silent) and action.carried_out)
+
+
 _READING = ("NAMESPACE", "LIST", "STATUS", "SELECT", "EXAMINE", "SEARCH", "FETCH")
 _WRITING = ("STORE", "APPEND", "COPY", "MOVE", "EXPUNGE")
 _THROTTLED_VERBS = {
@@ -50,8 +63,7 @@ _THROTTLED_VERBS = {
 
 _THROTTLED_REPLIES = {
     "imap": "BAD Request is throttled. Suggested Backoff Time: 92415 milliseconds",
-    "smtp": "432 4.3.2 Concurrent connections limit exceeded. Visit "
-    f"https://aka.ms/concurrent_sending for more information. [Hostname={HOST}]",
+    "smtp": TOO_MANY_CONNECTIONS,
 }
 
 
@@ -75,8 +87,12 @@ class EndAfterMessages:
 
 @dataclass(slots=True)
 class Faults:
-    """The switches; they are set from the test's thread and read from the servers'."""
+    """The switches; they are set from the test's thread and read from the servers'.
 
+    ``disturbance`` is trouble at random, on SMTP; it is the servers' thread that rolls.
+    """
+
+    disturbance: Disturbance | None = None
     _rules: list[_Rule] = field(default_factory=list)
     _refusals: dict[str, deque[str]] = field(default_factory=dict)
     _not_connected: dict[str, int | None] = field(default_factory=dict)
@@ -103,7 +119,8 @@ class Faults:
                     if rule.times <= 0:
                         self._rules.remove(rule)
                     return rule.action
-        return None
+        disturbance = self.disturbance
+        return disturbance.action(verb) if disturbance and protocol == "smtp" else None
 
     def refuse(self, protocol: Protocol, reply: str, times: int) -> None:
         """Refuse the next sign-ins, whatever their token."""

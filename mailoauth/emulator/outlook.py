@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Self
 
 from mailoauth.accounts import Account, Endpoint, Provider
 from mailoauth.emulator.certificates import Certificates
-from mailoauth.emulator.faults import EndAfterMessages, Faults
 from mailoauth.emulator.identity import OUTLOOK_SCOPES, IdentityService
 from mailoauth.emulator.identity_replies import TENANT
 from mailoauth.emulator.imap import ImapServer
@@ -20,20 +19,18 @@ from mailoauth.emulator.mailstore import Mailstore
 from mailoauth.emulator.personality import PERSONALITIES
 from mailoauth.emulator.post import PostOffice
 from mailoauth.emulator.signin import Directory
-from mailoauth.emulator.smtp import SmtpServer
+from mailoauth.emulator.smtp_server import SmtpServer
+from mailoauth.emulator.switches import PROTOCOLS, Switches
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from mailoauth.emulator.faults import Action
     from mailoauth.emulator.identity import Rotation, TokenRequest
     from mailoauth.emulator.personality import PersonalityName
     from mailoauth.emulator.records import Connection, Protocol, SentMessage, StoredMessage
 
-_PROTOCOLS: tuple[Protocol, Protocol] = ("imap", "smtp")
 
-
-class OutlookEmulator:
+class OutlookEmulator(Switches):
     """Outlook in this process, for tests; a context manager.
 
     It listens on free loopback ports under the name "localhost", with a throw-away
@@ -41,7 +38,8 @@ class OutlookEmulator:
     characters; ``rotation`` is "microsoft" (a refresh leaves the old refresh token
     good), "strict" (its re-use ends the sign-in) or "none". ``strict_auth_line``
     makes SMTP refuse AUTH lines over 512 octets, as RFC 4954 has it and most servers
-    but Outlook do. Every verb may be called from any thread.
+    but Outlook do, or over so many (2047: Postfix as shipped). Every verb may be called
+    from any thread.
     """
 
     def __init__(
@@ -51,8 +49,9 @@ class OutlookEmulator:
         token_life: float = 3600.0,
         rotation: Rotation = "microsoft",
         token_size: int = 1800,
-        strict_auth_line: bool = False,
+        strict_auth_line: bool | int = False,
     ) -> None:
+        super().__init__()
         self._personality = PERSONALITIES[personality]
         self._certificates = Certificates()
         self.identity = IdentityService(
@@ -61,7 +60,6 @@ class OutlookEmulator:
         self._directory = Directory(self.identity)
         self._store = Mailstore(self._personality)
         self._post = PostOffice(self._personality, self._directory, self._store)
-        self._faults = Faults()
         self._connections: list[Connection] = []
         self._imap = ImapServer(
             personality=self._personality,
@@ -76,6 +74,7 @@ class OutlookEmulator:
             directory=self._directory,
             post=self._post,
             faults=self._faults,
+            limits=self._limits,
             connections=self._connections,
             strict_auth_line=strict_auth_line,
         )
@@ -89,7 +88,7 @@ class OutlookEmulator:
             self._thread = LoopThread("emulated mail servers")
             stack.callback(self._thread.close)
             self._ports: dict[Protocol, int] = {}
-            for protocol in _PROTOCOLS:
+            for protocol in PROTOCOLS:
                 server = self._server(protocol)
                 sockets = self._thread.listen()
                 self._ports[protocol] = sockets[0].getsockname()[1]
@@ -212,70 +211,6 @@ class OutlookEmulator:
         """The connections that clients made, in order, the live ones included."""
         return list(self._connections)
 
-    # What goes wrong.
-
-    def expire_tokens(self) -> None:
-        """End all access tokens; live IMAP sessions end at their next command or in IDLE."""
-        self.identity.expire_tokens()
-
-    def revoke(self, address: str) -> None:
-        """End every sign-in of a user: access and refresh tokens."""
-        self.identity.revoke(address)
-
-    def refuse(self, protocol: Protocol, reply: str, times: int = 1) -> None:
-        """Refuse the next sign-ins with this reply ("NO ...", "535 ..."), whatever their token."""
-        self._faults.refuse(protocol, reply, times)
-
-    def throttle(
-        self, protocol: Protocol | None = None, reply: str | None = None, times: int = 1
-    ) -> None:
-        """Let the next commands that sign in, read or send be throttled; None: on both protocols."""
-        for each in _chosen(protocol):
-            self._faults.throttle(each, reply, times)
-
-    def disconnect(self, protocol: Protocol | None = None) -> None:
-        """Cut the live connections; None: of both protocols."""
-        for each in _chosen(protocol):
-            self._thread.call(self._server(each).disconnect)
-
-    def not_connected(self, address: str, times: int | None = None) -> None:
-        """Let the next IMAP sign-ins to the mailbox succeed and their commands fail; None: all.
-
-        Each command is answered "BAD User is authenticated but not connected.", the
-        third ends the session.
-        """
-        self._faults.not_connected(self._directory.known(address), times)
-
-    def on(self, protocol: Protocol, command: str, action: Action, times: int = 1) -> None:
-        """Let the next such commands go wrong: ``Cut()``, ``Silent()`` or ``Reply("...")``.
-
-        "FETCH" is also "UID FETCH". "CONNECT" is the greeting, "." on SMTP the end of
-        a message, before its reply.
-        """
-        self._faults.on(protocol, command, action, times)
-
-    def bye_after_messages(
-        self,
-        count: int,
-        text: str = "Session invalidated - AccessTokenExpired",
-        *,
-        expire: bool = True,
-        cut_in_literal: bool = False,
-    ) -> None:
-        """End the session that has sent the last of so many messages, counted over all of them.
-
-        ``expire`` ends all access tokens with it; ``cut_in_literal`` cuts the line in
-        the middle of the next message instead of saying BYE.
-        """
-        self._faults.end_after(EndAfterMessages(count, text, expire, cut_in_literal))
-
-    def refuse_recipient(self, address: str, reply: str) -> None:
-        """Refuse a recipient with this reply from now on."""
-        self._faults.refuse_recipient(address, reply)
-
-    def _server(self, protocol: Protocol) -> ImapServer | SmtpServer:
-        return self._imap if protocol == "imap" else self._smtp
-
     def _provider(self, authority: str) -> Provider:
         return Provider(
             name="emulator",
@@ -289,7 +224,3 @@ class OutlookEmulator:
             saves_sent=True,
             client_id="emulator-client",
         )
-
-
-def _chosen(protocol: Protocol | None) -> tuple[Protocol, ...]:
-    return _PROTOCOLS if protocol is None else (protocol,)
