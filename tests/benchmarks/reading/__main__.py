@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import os
-import platform
-import ssl
 import subprocess
 import sys
 from dataclasses import replace
-from importlib.metadata import PackageNotFoundError, version
 
-import mailoauth
 import tests.benchmarks.reading
+from tests.benchmarks.common.versions import versions
 from tests.benchmarks.reading import report
 from tests.benchmarks.reading.lab import Lab
 from tests.benchmarks.reading.works import Sizes, works
@@ -47,22 +43,11 @@ def main() -> int:
             for work in works(sizes)[name]:
                 rows = report.compete(lab, work, chosen.runs)
                 print("\n".join(report.table(work, rows, chosen.runs)), end="\n\n", flush=True)
-    print(_versions())
-    return 0
-
-
-def _versions() -> str:
     answer = subprocess.run(
         [dovecot.program() or "dovecot", "--version"], capture_output=True, text=True, check=False
     )
-    found = [f"Python {platform.python_version()}", ssl.OPENSSL_VERSION]
-    found += [f"Dovecot {answer.stdout.split()[0]}", f"mailoauth {mailoauth.__version__}"]
-    for package in _PACKAGES:
-        try:
-            found.append(f"{package} {version(package)}")
-        except PackageNotFoundError:
-            found.append(f"no {package}")
-    return f"{', '.join(found)}; {platform.system()} on {os.cpu_count()} cores"
+    print(versions(f"Dovecot {answer.stdout.split()[0]}", packages=_PACKAGES))
+    return 0
 
 
 if __name__ == "__main__":

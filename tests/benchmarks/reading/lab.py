@@ -9,17 +9,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
-from tests.benchmarks.reading import runs
+from tests.benchmarks.common import runs
+from tests.benchmarks.common.line import LongLine
+from tests.benchmarks.reading.contenders import table
 from tests.benchmarks.reading.contenders.raw_socket import RawConnection
-from tests.benchmarks.reading.contenders.table import FLOOR
+from tests.benchmarks.reading.contenders.table import CONTENDERS, FLOOR
 from tests.benchmarks.reading.job import SAVED, Job
-from tests.benchmarks.reading.line import LongLine
 from tests.benchmarks.reading.works import contents
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from tests.benchmarks.reading.runs import Run
+    from tests.benchmarks.common.runs import Run
     from tests.benchmarks.reading.works import Sizes, Work
     from tests.real.servers import RealServers
 
@@ -65,13 +66,13 @@ class Lab:
             self._servers.add_user(user)
             self._octets[user] = self._fill(work)
         if work.mailbox != "append":
-            runs.run(FLOOR, work.verb, self._job(work))
+            self._work(FLOOR, work)
 
     def run(self, contender: str, work: Work) -> Run:
         """Let a contender do the work, and check what can be checked from here."""
         if work.mailbox == "append":
             self._servers.clear(_user(work))
-        run = runs.run(contender, work.verb, self._job(work))
+        run = self._work(contender, work)
         problem = ""
         if run.done.count != work.count:
             problem = f"did {run.done.count} of {work.count}"
@@ -87,6 +88,11 @@ class Lab:
         if work.mailbox == "save":
             return replace(run, done=replace(run.done, proof=self._hash_saved()))
         return run
+
+    def _work(self, contender: str, work: Work) -> Run:
+        who = CONTENDERS[contender]
+        command = who.command(table.__name__, contender, work.verb)
+        return runs.run(command, who.told(self._job(work)))
 
     def _hash_saved(self) -> str:
         saved = self._folder / SAVED

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import imapclient
 
-from tests.benchmarks.reading import memory
+from tests.benchmarks.common import memory
 from tests.benchmarks.reading.contenders import standard_email
 from tests.benchmarks.reading.job import SAVED, Done
 from tests.benchmarks.reading.plain import plain

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mailoauth import Account, Endpoint, MailSession, Provider, StaticToken
-from tests.benchmarks.reading import memory
+from tests.benchmarks.common import memory
 from tests.benchmarks.reading.job import SAVED, Done
 from tests.benchmarks.reading.plain import plain
 from tests.benchmarks.reading.proof import Contents, Readings

@@ -8,7 +8,7 @@ import ssl
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from tests.benchmarks.reading import memory
+from tests.benchmarks.common import memory
 from tests.benchmarks.reading.job import SAVED, Done
 from tests.benchmarks.reading.plain import plain
 

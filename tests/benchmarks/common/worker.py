@@ -1,4 +1,4 @@
-"""One piece of work in a process of its own: ``worker CONTENDER WORK``, the job on stdin."""
+"""One piece of work in a process of its own: ``worker TABLE CONTENDER WORK``, the job on stdin."""
 
 from __future__ import annotations
 
@@ -8,16 +8,15 @@ import time
 from dataclasses import asdict
 from importlib import import_module
 
-from tests.benchmarks.reading import memory
-from tests.benchmarks.reading.contenders.table import CONTENDERS
-from tests.benchmarks.reading.job import Job
+from tests.benchmarks.common import memory
+from tests.benchmarks.common.job import Job
 
 
-def main(name: str, work: str) -> None:
+def main(table: str, name: str, work: str) -> None:
     """Do it and print one line of JSON."""
     job = Job.from_json(sys.stdin.read())
-    contender = CONTENDERS[name]
-    run = getattr(import_module(contender.path), work)
+    contender = import_module(table).CONTENDERS[name]
+    run = getattr(import_module(contender.module), work)
     start = time.perf_counter()
     done = run(job, **contender.options)
     seconds = time.perf_counter() - start

@@ -16,10 +16,10 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from tests.benchmarks.reading.job import Done
+from tests.benchmarks.common.job import Done
 
 if TYPE_CHECKING:
-    from tests.benchmarks.reading.job import Job
+    from collections.abc import Mapping, Sequence
 
 _ROOT: Final = Path(__file__).parents[3]
 #: Seconds after which a worker is killed.
@@ -55,9 +55,12 @@ def _environment() -> dict[str, str]:
     return inherited | {"PYTHONPYCACHEPREFIX": kept}
 
 
-def run(contender: str, work: str, job: Job) -> Run:
-    """Let a contender do a work; raises ``RunFailed``."""
-    command = [sys.executable, "-m", "tests.benchmarks.reading.worker", contender, work]
+def run(command: Sequence[str], told: str, extra: Mapping[str, str] | None = None) -> Run:
+    """Let a worker do what it is told on its standard input; raises ``RunFailed``.
+
+    It answers with a line of JSON, or two. Where there are no ``seconds`` in it, the work is
+    all from the start of the process up to the first. ``extra`` is added to its environment.
+    """
     with tempfile.TemporaryFile() as errors:
         start = time.perf_counter()
         worker = subprocess.Popen(
@@ -66,16 +69,18 @@ def run(contender: str, work: str, job: Job) -> Run:
             stdout=subprocess.PIPE,
             stderr=errors,
             cwd=_ROOT,
-            env=_environment(),
+            env=_environment() | dict(extra or {}),
         )
         patience = threading.Timer(_PATIENCE, worker.kill)
         patience.start()
         assert worker.stdin
         assert worker.stdout
         with worker.stdin, worker.stdout:
-            worker.stdin.write(job.to_json().encode())
+            worker.stdin.write(told.encode())
             worker.stdin.close()
-            answer = worker.stdout.read()
+            answer = worker.stdout.readline()
+            answered = time.perf_counter() - start
+            rest = worker.stdout.read()
         # wait4 alone tells what this one child has used.
         _, status, usage = os.wait4(worker.pid, 0)
         wall = time.perf_counter() - start
@@ -83,15 +88,15 @@ def run(contender: str, work: str, job: Job) -> Run:
         worker.returncode = os.waitstatus_to_exitcode(status)
         errors.seek(0)
         said = errors.read().decode(errors="replace").strip()
-    if worker.returncode:
+    if worker.returncode or not answer:
         raise RunFailed(said.splitlines()[-1] if said else f"ended with {worker.returncode}")
-    told = json.loads(answer)
+    report = json.loads(answer) | (json.loads(rest) if rest.strip() else {})
     # Octets on macOS, where there is no better number; KiB elsewhere.
     unit = 1024 if sys.platform == "darwin" else 1
     return Run(
         wall=wall,
         cpu=usage.ru_utime + usage.ru_stime,
-        work=told["seconds"],
-        peak=told["peak"] or usage.ru_maxrss // unit,
-        done=Done(**told["done"]),
+        work=report.get("seconds", answered),
+        peak=report.get("peak") or usage.ru_maxrss // unit,
+        done=Done(**report["done"]),
     )
