@@ -54,8 +54,9 @@ def prepare_tls_context(ca_file: Path | None = None) -> None:
         if not any(
             name == ("" if ca_file is None else str(ca_file)) for name, _ in list(_contexts)
         ):
+            # No daemon: an interpreter that ends while OpenSSL reads them would crash.
             threading.Thread(
-                target=_prepare, args=(ca_file,), name="mailoauth-tls", daemon=True
+                target=_prepare, args=(ca_file,), name="mailoauth-tls", daemon=False
             ).start()
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from mailoauth.checks import check_folder
 from mailoauth.errors import FolderNotFound, MailOAuthError, OutcomeUnknown, ServerError
-from mailoauth.mail import change_commands
+from mailoauth.later import Later
 from mailoauth.mail.flags import check_flag
 from mailoauth.mail.folder_verbs import FolderVerbs
 
@@ -17,10 +17,13 @@ if TYPE_CHECKING:
     from datetime import datetime
     from email.message import Message as EmailMessage
 
+    from mailoauth.mail import change_commands
     from mailoauth.mail.access import Place
     from mailoauth.mail.connection import ImapConnection
     from mailoauth.mail.message import Message
     from mailoauth.network import Deadline
+else:
+    change_commands = Later("mailoauth.mail.change_commands")
 
 T = TypeVar("T")
 

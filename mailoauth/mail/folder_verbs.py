@@ -6,13 +6,17 @@ from typing import TYPE_CHECKING
 
 from mailoauth.checks import check_folder
 from mailoauth.errors import FolderNotFound
-from mailoauth.mail import folder_commands
+from mailoauth.later import Later
 from mailoauth.mail.access import Access
-from mailoauth.mail.folders import check_use, special
 
 if TYPE_CHECKING:
+    from mailoauth.mail import folder_commands
+    from mailoauth.mail import folders as listed
     from mailoauth.mail.folders import Folder
     from mailoauth.network import Deadline
+else:
+    folder_commands = Later("mailoauth.mail.folder_commands")
+    listed = Later("mailoauth.mail.folders")
 
 
 class FolderVerbs(Access):
@@ -46,10 +50,10 @@ class FolderVerbs(Access):
         return self._special(use, self.begin())
 
     def _special(self, use: str, deadline: Deadline) -> str:
-        use = check_use(use)
+        use = listed.check_use(use)
         if self._known is None:
             self._known = self.in_folder(None, folder_commands.list_folders, deadline=deadline)
-        found = special(self._known, use)
+        found = listed.special(self._known, use)
         if found is not None:
             return found.name
         self._known = None

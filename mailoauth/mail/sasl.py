@@ -12,7 +12,6 @@ from abc import ABC, abstractmethod
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from mailoauth.diagnosis import Diagnosis
 from mailoauth.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -117,7 +116,7 @@ class Mechanism(ABC):
             for name, value in list(vars(behind).items()):
                 if isinstance(value, str):
                     setattr(behind, name, self.redact(value))
-                elif isinstance(value, Diagnosis):
+                elif name == "diagnosis" and value is not None:
                     setattr(behind, name, replace(value, text=self.redact(value.text)))
             behind = behind.__cause__ or behind.__context__
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mailoauth.diagnosis import diagnose
 from mailoauth.errors import (
     ConnectionFailed,
     FolderNotFound,
@@ -13,11 +12,15 @@ from mailoauth.errors import (
     ServerError,
     Throttled,
 )
+from mailoauth.later import Later
 from mailoauth.mail.refusal import one_line, refusal_error
 
 if TYPE_CHECKING:
+    from mailoauth import diagnosis
     from mailoauth.accounts import Account
     from mailoauth.diagnosis import Diagnosis
+else:
+    diagnosis = Later("mailoauth.diagnosis")
 
 
 class LineLost(ConnectionFailed):
@@ -28,7 +31,7 @@ class LineLost(ConnectionFailed):
     @property
     def diagnosis(self) -> Diagnosis:
         """What the server meant."""
-        return diagnose(self.bye, protocol="imap")
+        return diagnosis.diagnose(self.bye, protocol="imap")
 
 
 class Rebuilt(ConnectionFailed):
@@ -47,7 +50,7 @@ class Verdicts:
 
     def lost(self, bye: str, otherwise: str) -> MailOAuthError:
         """Return ``LineLost``; ``Throttled`` where the goodbye asks to wait."""
-        if diagnose(bye, protocol="imap").category == "throttled":
+        if diagnosis.diagnose(bye, protocol="imap").category == "throttled":
             return self._error(f"BYE {bye}")
         said = f' and said "{one_line(bye)}"' if bye else ""
         error = LineLost(
@@ -96,7 +99,7 @@ class Verdicts:
     def _error(self, reply: str, *, signing_in: bool = False) -> MailOAuthError:
         return refusal_error(
             reply,
-            diagnose(reply, protocol="imap"),
+            diagnosis.diagnose(reply, protocol="imap"),
             who=self._mailbox,
             user=self._user,
             server=self._host,

@@ -7,8 +7,7 @@ switched off, ...) is raised by the attempt itself and never enters the policy.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from mailoauth.errors import TokenRefused
 
@@ -46,8 +45,7 @@ class LearningSource(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
+class Refusal(NamedTuple):
     """How an attempt ended that the server refused because of the token."""
 
     token: AccessToken
