@@ -50,7 +50,9 @@ if TYPE_CHECKING:
     from mailoauth.mail.async_mailbox import AsyncMailbox
     from mailoauth.mail.compose import compose
     from mailoauth.mail.folders import Folder
-    from mailoauth.mailer import Mailer
+    from mailoauth.mail.many import AsyncReceipts, Progress
+    from mailoauth.mail.replying import forward, reply
+    from mailoauth.mailer import Mailer, Receipts
     from mailoauth.session import MailSession
     from mailoauth.tokens import (
         AccessToken,
@@ -82,8 +84,10 @@ _HOMES = {
     "mail": "Address AsyncMailer Attachment Mailbox Message SendReceipt",
     "mail.folders": "Folder",
     "mail.compose": "compose",  # at the room's door the module of that name would hide it
+    "mail.many": "AsyncReceipts Progress",
+    "mail.replying": "forward reply",
     "mail.async_mailbox": "AsyncMailbox",
-    "mailer": "Mailer",
+    "mailer": "Mailer Receipts",
     "session": "MailSession",
     "presets": "Endpoint Provider",
     "tokens": (
@@ -99,6 +103,7 @@ __all__ = [
     "AsyncMailSession",
     "AsyncMailbox",
     "AsyncMailer",
+    "AsyncReceipts",
     "Attachment",
     "AuthError",
     "ConcurrentUse",
@@ -119,7 +124,9 @@ __all__ = [
     "MemoryStore",
     "Message",
     "OutcomeUnknown",
+    "Progress",
     "Provider",
+    "Receipts",
     "RecipientsRefused",
     "Refresher",
     "SendReceipt",
@@ -137,8 +144,10 @@ __all__ = [
     "compose",
     "diagnose",
     "forget_account",
+    "forward",
     "list_accounts",
     "load_account",
+    "reply",
     "save_account",
     "sign_in",
     "sign_in_device_code",

@@ -14,13 +14,27 @@ import functools
 import os
 import queue
 import threading
-from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, Protocol, Self, TypeVar
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Concatenate,
+    Final,
+    Generic,
+    ParamSpec,
+    Protocol,
+    Self,
+    TypeVar,
+)
+
+from mailoauth.errors import ConcurrentUse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Iterable, Iterator
+    from concurrent.futures import Future
 
 P = ParamSpec("P")
 R = TypeVar("R")
+T = TypeVar("T")
 
 #: Seconds that an interrupted caller waits for a coroutine to let go of its connection.
 _PATIENCE: Final = 1.0
@@ -139,10 +153,10 @@ class _LoopThread:
 
     def __init__(self) -> None:
         self.loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(
+        self.thread = threading.Thread(
             target=self.loop.run_forever, name="mailoauth-loop", daemon=True
         )
-        self._thread.start()
+        self.thread.start()
         self.pid = os.getpid()
 
     @classmethod
@@ -168,17 +182,28 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_new_lock_after_fork)
 
 
-def run_on_loop(coroutine: Coroutine[Any, Any, R]) -> R:
+def run_on_loop(
+    coroutine: Coroutine[Any, Any, R],
+    meanwhile: Callable[[Future[R]], None] = lambda _: None,
+) -> R:
     """Run a coroutine on the loop thread and return its result; blocks.
 
-    An interruption (Ctrl-C, an exception from a signal handler) cancels the
-    coroutine and waits briefly for it to let go of its connection; what it knew then
-    (``DeliveryUnknown``) is the interruption's ``__cause__``.
+    ``meanwhile`` is called in this thread with the coroutine's future. An interruption
+    (Ctrl-C, an exception from a signal handler) cancels the coroutine and waits briefly
+    for it to let go of its connection; what it knew then (``DeliveryUnknown``) is the
+    interruption's ``__cause__``.
     """
     thread = _LoopThread.running()
+    if threading.current_thread() is thread.thread:
+        coroutine.close()
+        raise ConcurrentUse(
+            "A call that blocks was made on the thread that would have to carry it out.",
+            remedy="Make it in a thread of your own, or use the asynchronous class.",
+        )
     ending = _Ending()
     future = asyncio.run_coroutine_threadsafe(ending.noted(coroutine), thread.loop)
     try:
+        meanwhile(future)
         return future.result()
     except BaseException as interruption:
         if future.done():
@@ -205,3 +230,62 @@ class _Ending:
             raise
         finally:
             self.happened.set()
+
+
+class Feed(Generic[T]):
+    """An iterable of a blocking program, for a coroutine that asks for one item after the other.
+
+    Its items are made in the thread that called :meth:`serve`: what they are made from may
+    belong to that thread, and may block.
+    """
+
+    def __init__(self, items: Iterable[T]) -> None:
+        self._items: Iterator[T] = iter(items)
+        # Who asks for an item, and the coroutines that have ended.
+        self._asked: queue.SimpleQueue[asyncio.Future[T] | Future[Any]] = queue.SimpleQueue()
+        self._serving = threading.Lock()
+
+    def serve(self, coroutine: Coroutine[Any, Any, R]) -> R:
+        """Run a coroutine on the loop thread, and make the items that are asked for till it ends.
+
+        In one thread at a time: ``ConcurrentUse``.
+        """
+        if not self._serving.acquire(blocking=False):
+            coroutine.close()
+            raise ConcurrentUse(
+                "Two threads iterate over the same receipts.",
+                remedy="Iterate in one thread, and hand the receipts on from there.",
+            )
+        try:
+            return run_on_loop(coroutine, self._make)
+        finally:
+            self._serving.release()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> T:
+        item: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._asked.put(item)
+        return await item
+
+    def _make(self, future: Future[Any]) -> None:
+        future.add_done_callback(self._asked.put)
+        while (asked := self._asked.get()) is not future:
+            if not isinstance(asked, asyncio.Future) or asked.done():
+                continue  # of one that was interrupted
+            settle: Callable[[], None]
+            try:
+                settle = functools.partial(_succeed, asked, next(self._items))
+            except StopIteration:
+                settle = functools.partial(_fail, asked, StopAsyncIteration())
+            except Exception as error:  # noqa: BLE001 - it is raised where the item is awaited
+                settle = functools.partial(_fail, asked, error)
+            except BaseException:
+                # Ctrl-C in the caller's own code: who asks must not wait for ever.
+                lost = functools.partial(
+                    _fail, asked, InterruptedError("the input was interrupted")
+                )
+                asked.get_loop().call_soon_threadsafe(lost)
+                raise
+            asked.get_loop().call_soon_threadsafe(settle)

@@ -87,6 +87,8 @@ class AsyncMailSession:
     attachments = lent(AsyncMailbox.attachments)
     save_attachment = lent(AsyncMailbox.save_attachment)
     send = lent(AsyncMailer.send, by="mailer")
+    send_many = lent(AsyncMailer.send_many, by="mailer")
+    settle = lent(AsyncMailer.settle, by="mailer")
 
     def close(self) -> None:
         """End whatever is under way; from any thread or signal handler. See ``Mailbox.close``."""

@@ -28,7 +28,7 @@ def lent(
 class LentLater:
     """A verb whose lender is imported when it is first looked at: sending costs readers nothing."""
 
-    def __init__(self, lender: Callable[[], Callable[..., Any]], *, by: str) -> None:
+    def __init__(self, lender: Callable[[], type[Any]], *, by: str) -> None:
         self._lender = lender
         self._by = by
         self._name = ""
@@ -37,6 +37,6 @@ class LentLater:
         self._name = name
 
     def __get__(self, instance: object, owner: type) -> Any:
-        verb = lent(self._lender(), by=self._by)
+        verb = lent(getattr(self._lender(), self._name), by=self._by)
         setattr(owner, self._name, verb)
         return getattr(owner if instance is None else instance, self._name)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -53,6 +52,11 @@ def locks_folder() -> Path:
     return data_folder() / "locks"
 
 
+def limits_folder() -> Path:
+    """Return the folder where the processes of a machine share an account's limits."""
+    return data_folder() / "limits"
+
+
 def states_folder() -> Path:
     """Return the folder where long-running commands keep how far they are."""
     return data_folder() / "states"
@@ -84,6 +88,8 @@ def write_durably(path: Path, data: bytes) -> None:
     The data is on the disk when this returns. Raises ``OSError``; the old file
     is then untouched and no temporary one is left. The folder must exist.
     """
+    import tempfile  # noqa: PLC0415 - slow to import, and whoever only reads needs none
+
     # mkstemp makes the file 0600 at most from the start.
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
     try:

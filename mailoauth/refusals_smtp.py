@@ -17,7 +17,7 @@ _USE_OAUTH = ("Let the program sign in with XOAUTH2, as mailoauth does.",)
 _SEND_AS = (
     "Send from {user}, or from an alias of it.",
     (
-        "To send from another mailbox an administrator runs Add-RecipientPermission {mailbox}"
+        "To send from another mailbox an administrator runs Add-RecipientPermission for it, with"
         " -Trustee {user} -AccessRights SendAs; that takes up to an hour."
     ),
 )

@@ -9,7 +9,6 @@ from mailoauth.mail.access import TIMEOUT
 from mailoauth.mail.mailbox import Mailbox, interrupted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from types import TracebackType
 
     from mailoauth.accounts import Account
@@ -17,10 +16,10 @@ if TYPE_CHECKING:
     from mailoauth.tokens.token import TokenSource
 
 
-def _send() -> Callable[..., Any]:
+def _mailer() -> type[Mailer]:
     from mailoauth.mailer import Mailer  # noqa: PLC0415 - whoever only reads needs none
 
-    return Mailer.send
+    return Mailer
 
 
 class MailSession:
@@ -112,8 +111,12 @@ class MailSession:
     save_attachment = lent(Mailbox.save_attachment)
     if TYPE_CHECKING:
         send = lent(Mailer.send, by="mailer")
+        send_many = lent(Mailer.send_many, by="mailer")
+        settle = lent(Mailer.settle, by="mailer")
     else:
-        send = LentLater(_send, by="mailer")
+        send = LentLater(_mailer, by="mailer")
+        send_many = LentLater(_mailer, by="mailer")
+        settle = LentLater(_mailer, by="mailer")
 
     def close(self) -> None:
         """End whatever is under way; from any thread or signal handler. See ``Mailbox.close``."""

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from mailoauth.errors import ConfigError
-from mailoauth.mail.compose import compose, envelope, serialize
+from mailoauth.mail.compose import compose
 from mailoauth.mail.message import Address, Message
+from mailoauth.mail.writing.serial import envelope, serialize
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -198,6 +199,10 @@ def test_headers_of_ones_own_are_written_and_may_set_date_and_id() -> None:
         ({"attachments": [("a.txt", "text")]}, "cannot be attached"),
         ({"attachments": [io.StringIO("text")]}, "cannot be attached"),
         ({"attachments": [None]}, "cannot be attached"),
+        ({"attachments": 5}, "attachments is a list of files, but was given as int"),
+        ({"headers": ["X"]}, "headers is a mapping .* given as list"),
+        ({"html": "x", "inline": ["a"]}, "inline is a mapping .* given as list"),
+        ({"in_reply_to": 5}, "in_reply_to is a Message-ID or .* given as int"),
     ],
 )  # fmt: skip
 def test_what_would_break_a_message_is_a_configuration_error(

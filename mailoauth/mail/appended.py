@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from mailoauth.errors import ConfigError
 from mailoauth.mail.flags import check_flag
 from mailoauth.mail.message import Message
-from mailoauth.mail.serial import serialize
+from mailoauth.mail.writing.serial import serialize
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -2,44 +2,43 @@
 
 from __future__ import annotations
 
-import contextlib
-import mimetypes
 import os
 import re
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
-from email import headerregistry, policy
-from email.message import EmailMessage
-from email.utils import make_msgid
-from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mailoauth.errors import ConfigError
 from mailoauth.mail.addresses import Address, parse_addresses
+from mailoauth.mail.attachment import Attachment
 from mailoauth.mail.decoding import decode_date
-from mailoauth.mail.message import Attachment, Message
-from mailoauth.mail.names import safe_name
-from mailoauth.mail.serial import checked_address, envelope, serialize
-from mailoauth.mail.text import html_to_text
+from mailoauth.mail.writing.drafts import Draft, as_email, multipart, text_part
+from mailoauth.mail.writing.envelopes import checked_address
+from mailoauth.mail.writing.fields import (
+    ADDRESS_HEADERS,
+    LONGEST_WORD,
+    address_value,
+    checked_line,
+    checked_text,
+    date_value,
+    text_value,
+    words_value,
+)
+from mailoauth.mail.writing.threads import checked_id, drawn_id, message_ids, thread_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from email.message import EmailMessage
 
-__all__ = ["compose", "envelope", "serialize"]
+    from mailoauth.mail.message import Message
+    from mailoauth.mail.writing.loading import AttachmentSource
+
+__all__ = ["compose", "drafted", "listed"]
 
 #: One recipient, a list as people type it, or several of either.
 Recipients = str | Address | Iterable[str | Address]
-#: A path, a name with bytes, an attachment of a received message, or an open binary file.
-AttachmentSource = str | os.PathLike[str] | tuple[str, bytes] | Attachment | IO[bytes]
 
-# The last two are line breaks to Python's email package.
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _HEADER_NAME = re.compile(r"[!-9;-~]+")
-_CONTENT_ID = re.compile(r"[^\s<>\x00-\x1f\x7f]+")
-# A part's type must fit its encoding, and attachments go in base64: RFC 2046
-# section 5.2.1 forbids that for messages, and a multipart is not a file.
-_NOT_AS_BYTES = ("message/", "multipart/")
-_UNKNOWN_TYPE = "application/octet-stream"
+_CONTENT_ID = re.compile(r"[!-;=?-~]+")
 _KEYWORDS = {
     "from": "sender",
     "to": "to",
@@ -50,9 +49,6 @@ _KEYWORDS = {
     "in-reply-to": "in_reply_to",
 }
 _STRUCTURE = frozenset({"mime-version", "content-type", "content-transfer-encoding"})
-
-# Content in 7 bits passes every server; the choice is made as parts are added.
-_POLICY = policy.default.clone(cte_type="7bit")
 
 
 def compose(  # noqa: PLR0913 - a message has that many fields, each by name
@@ -75,217 +71,216 @@ def compose(  # noqa: PLR0913 - a message has that many fields, each by name
     ``inline`` has the pictures that ``html`` shows as ``cid:KEY``. ``in_reply_to`` is
     a Message-ID or the message that is answered, whose thread is then continued.
     Without ``text`` the text is made from ``html``. Bcc stays in the message for
-    :func:`envelope`; :func:`serialize` leaves it out. Raises ``ConfigError``.
+    the envelope and is left out when it is sent. Raises ``ConfigError``.
     """
-    message = EmailMessage(policy=_POLICY)
-    author = _set_addresses(message, "From", sender or ())
-    _set_addresses(message, "To", to)
-    _set_addresses(message, "Cc", cc)
-    _set_addresses(message, "Bcc", bcc)
-    _set_addresses(message, "Reply-To", reply_to)
-    message["Subject"] = _checked("subject", subject)
-    _set_thread(message, in_reply_to)
-    _set_headers(message, headers or {})
-    if "Date" not in message:
-        message["Date"] = datetime.now(UTC)
-    if "Message-ID" not in message:
-        message["Message-ID"] = make_msgid(domain=_domain(author))
-    _set_body(message, text, html, inline or {})
-    _attach(message, attachments)
-    return message
+    return as_email(
+        drafted(
+            sender=sender,
+            to=to,
+            cc=cc,
+            bcc=bcc,
+            reply_to=reply_to,
+            subject=subject,
+            text=text,
+            html=html,
+            attachments=attachments,
+            inline=inline,
+            headers=headers,
+            in_reply_to=in_reply_to,
+        )
+    )
 
 
-def _attach(message: EmailMessage, attachments: Iterable[AttachmentSource]) -> None:
+def drafted(  # noqa: PLR0913 - as above
+    *,
+    sender: str | Address | None = None,
+    to: Recipients = (),
+    cc: Recipients = (),
+    bcc: Recipients = (),
+    reply_to: Recipients = (),
+    subject: str = "",
+    text: str | None = None,
+    html: str | None = None,
+    attachments: Iterable[AttachmentSource] = (),
+    inline: Mapping[str, AttachmentSource] | None = None,
+    headers: Mapping[str, str] | None = None,
+    in_reply_to: str | Message | None = None,
+    message_id: str | None = None,
+) -> Draft:
+    """Do the same and return what is not yet written; ``message_id`` is used if ``headers`` has none."""
+    fields: dict[str, str] = {}
+    author = _set_addresses(fields, "From", sender or ())
+    for name, value in (("To", to), ("Cc", cc), ("Bcc", bcc), ("Reply-To", reply_to)):
+        _set_addresses(fields, name, value)
+    fields["Subject"] = text_value("Subject", checked_line("subject", subject))
+    _set_thread(fields, in_reply_to)
+    _set_headers(fields, headers or {})
+    fields.setdefault("Date", date_value())
+    if "Message-ID" not in fields:
+        fields["Message-ID"] = checked_id(message_id) if message_id else drawn_id(author)
+    fields["MIME-Version"] = "1.0"
+    draft = _attached(_body(text, html, inline or {}), attachments)
+    draft.fields[:0] = fields.items()
+    return draft
+
+
+def listed(name: str, value: Recipients) -> Iterator[Address]:
+    """Read recipients in any of their forms, each checked."""
+    each_value = [value] if isinstance(value, (str, Address)) else value
+    if not isinstance(each_value, Iterable) or isinstance(each_value, (bytes, Mapping)):
+        raise ConfigError(
+            f"{name} is an address or a list of addresses, not {value!r}.",
+            remedy="Write it like ada@example.com.",
+        )
+    for each in each_value:
+        if isinstance(each, Address):
+            # What a stranger's header had may go back to him, but not into our headers.
+            checked_line(name, f"{each.name}{each.address}")
+            yield Address(each.name, checked_address(each.address))
+        elif isinstance(each, str):
+            for parsed in parse_addresses(checked_line(name, each)):
+                yield Address(parsed.name, checked_address(parsed.address or parsed.name))
+        else:
+            raise ConfigError(
+                f"{name} has {each!r}, which is not an address.",
+                remedy="Write it like ada@example.com.",
+            )
+
+
+def _set_addresses(fields: dict[str, str], name: str, value: Recipients) -> str:
+    """Set a header, and return the first address in it."""
+    found = list(listed(name, value))
+    if found:
+        fields[name] = address_value(name, found)
+    return found[0].address if found else ""
+
+
+def _set_thread(fields: dict[str, str], answered: str | Message | None) -> None:
+    """Continue a thread as RFC 5322 section 3.6.4 says."""
+    if answered is None:
+        return
+    if isinstance(answered, str):
+        thread = own = message_ids(checked_line("in_reply_to", answered))[:1]
+        if answered.strip() and not own:
+            raise ConfigError(
+                f"in_reply_to is {answered!r}, which is not a Message-ID.",
+                remedy="Write it like <name@example.com>, or give the message that is answered.",
+            )
+    else:
+        from mailoauth.mail.message import Message  # noqa: PLC0415 - who has one has imported it
+
+        _check_kind("in_reply_to", answered, Message, "a Message-ID or a message that was read")
+        thread, own = thread_of(answered), message_ids(answered.message_id)
+    if own:
+        fields["In-Reply-To"] = own[0]
+    if thread:
+        fields["References"] = words_value("References", thread)
+
+
+def _check_kind(name: str, value: object, kind: type, wanted: str) -> None:
+    if not isinstance(value, kind):
+        raise ConfigError(
+            f"{name} is {wanted}, but was given as {type(value).__name__}.",
+            remedy="Nothing was sent.",
+        )
+
+
+def _set_headers(fields: dict[str, str], headers: Mapping[str, str]) -> None:
+    _check_kind("headers", headers, Mapping, 'a mapping like {"X-Mark": "text"}')
+    taken = {name.lower() for name in fields}
+    for name, value in headers.items():
+        if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name):
+            raise ConfigError(
+                f"{name!r} is not the name of a header.", remedy="Write it like X-Mark."
+            )
+        key = name.lower()
+        if keyword := _KEYWORDS.get(key):
+            raise ConfigError(f"{name} is not given in headers.", remedy=f"Use {keyword}=.")
+        if key in _STRUCTURE:
+            raise ConfigError(
+                f"{name} follows from the content and cannot be given.",
+                remedy="Leave it out of headers.",
+            )
+        if key in taken:
+            raise ConfigError(
+                f"The header {name} cannot be written: it is there already.",
+                remedy="Leave it out of headers, or give it once.",
+            )
+        taken.add(key)
+        checked_line(f"the header {name}", value)
+        if key == "message-id":
+            fields["Message-ID"] = checked_id(value)
+        elif key == "date":
+            fields["Date"] = _given_date(value)
+        elif key == "references":
+            fields[name] = words_value(name, message_ids(value))
+        elif key in ADDRESS_HEADERS:
+            fields[name] = address_value(name, listed(name, value))
+        else:
+            fields[name] = text_value(name, value)
+
+
+def _given_date(value: str) -> str:
+    date = decode_date(value)
+    if date is None:
+        raise ConfigError(
+            f"The date {value!r} cannot be read.",
+            remedy="Write it like Sat, 31 Jan 2026 10:00:00 +0000.",
+        )
+    return date_value(date)
+
+
+def _body(text: str | None, html: str | None, inline: Mapping[str, AttachmentSource]) -> Draft:
+    if inline and html is None:
+        raise ConfigError(
+            "There are inline pictures, but no html that shows them.",
+            remedy="Give html=, or put them into attachments.",
+        )
+    if html is None:
+        return text_part("plain", checked_text("text", "" if text is None else text))
+    page = text_part("html", checked_text("html", html))
+    body = text_part("plain", checked_text("text", _text_of(html) if text is None else text))
+    if inline:
+        _check_kind("inline", inline, Mapping, 'a mapping like {"logo": "logo.png"}')
+        from mailoauth.mail.writing.loading import file_part  # noqa: PLC0415 - most mail has no files
+
+        pictures = [
+            file_part(source, content_id=_checked_content_id(content_id))
+            for content_id, source in inline.items()
+        ]
+        page = multipart("related", [page, *pictures])
+    return multipart("alternative", [body, page])
+
+
+def _text_of(html: str) -> str:
+    from mailoauth.mail.text import html_to_text  # noqa: PLC0415 - not where the text is given
+
+    return html_to_text(html)
+
+
+def is_content_id(name: str) -> bool:
+    """Say whether a text can be what HTML calls a picture."""
+    return isinstance(name, str) and bool(_CONTENT_ID.fullmatch(name)) and len(name) <= LONGEST_WORD
+
+
+def _checked_content_id(content_id: str) -> str:
+    if not is_content_id(content_id):
+        raise ConfigError(
+            f"{content_id!r} cannot be the name of an inline picture.",
+            remedy="Use letters and digits; html shows it as cid:NAME.",
+        )
+    return content_id
+
+
+def _attached(body: Draft, attachments: Iterable[AttachmentSource]) -> Draft:
     if isinstance(attachments, (str, bytes, os.PathLike, Attachment)):
         raise ConfigError(
             "attachments is a single file, not a list.", remedy="Write attachments=[...]."
         )
-    for source in attachments:
-        name, content, (maintype, subtype) = _load(source)
-        message.add_attachment(content, maintype=maintype, subtype=subtype, filename=name)
+    _check_kind("attachments", attachments, Iterable, "a list of files")
+    files = list(attachments)
+    if not files:
+        return body
+    from mailoauth.mail.writing.loading import file_part  # noqa: PLC0415 - most mail has no files
 
-
-def _set_addresses(message: EmailMessage, name: str, value: Recipients) -> list[Address]:
-    found = list(_addresses(name, value))
-    if found:
-        message[name] = [_header_address(each) for each in found]
-    return found
-
-
-def _addresses(name: str, value: Recipients) -> Iterator[Address]:
-    each_value = [value] if isinstance(value, (str, Address)) else value
-    if not isinstance(each_value, Iterable) or isinstance(each_value, (bytes, Mapping)):
-        raise ConfigError(f"{name} is an address or a list of addresses, not {value!r}.")
-    for each in each_value:
-        if isinstance(each, Address):
-            # What a stranger's header had may go back to him, but not into our headers.
-            _checked(name, f"{each.name}{each.address}")
-            yield Address(each.name, checked_address(each.address))
-        elif isinstance(each, str):
-            for parsed in parse_addresses(_checked(name, each)):
-                yield Address(parsed.name, checked_address(parsed.address or parsed.name))
-        else:
-            raise ConfigError(f"{name} has {each!r}, which is not an address.")
-
-
-def _header_address(address: Address) -> headerregistry.Address:
-    local, _, domain = address.address.rpartition("@")
-    if local.startswith('"'):  # the class adds quotes where they are needed
-        local = re.sub(r"\\(.)", r"\1", local[1:-1])
-    return headerregistry.Address(address.name, local, domain)
-
-
-def _set_thread(message: EmailMessage, answered: str | Message | None) -> None:
-    if answered is None:
-        return
-    earlier = ""
-    if isinstance(answered, Message):
-        said = answered.headers
-        earlier = said.get("references", "") or said.get("in-reply-to", "")
-        answered = answered.message_id
-    if not answered:
-        return
-    message["In-Reply-To"] = _checked("in_reply_to", answered)
-    message["References"] = _checked("in_reply_to", f"{earlier} {answered}".strip())
-
-
-def _set_headers(message: EmailMessage, headers: Mapping[str, str]) -> None:
-    for name, value in headers.items():
-        if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name):
-            raise ConfigError(f"{name!r} is not the name of a header.")
-        if keyword := _KEYWORDS.get(name.lower()):
-            raise ConfigError(f"{name} is not given in headers.", remedy=f"Use {keyword}=.")
-        if name.lower() in _STRUCTURE:
-            raise ConfigError(f"{name} follows from the content and cannot be given.")
-        if name.lower() == "date" and decode_date(_checked("Date", value)) is None:
-            raise ConfigError(f"The date {value!r} cannot be read.")
-        try:
-            message[name] = _checked(f"the header {name}", value)
-        except (ValueError, TypeError, LookupError) as exc:
-            if isinstance(exc, ConfigError):
-                raise
-            raise ConfigError(f"The header {name} cannot be written: {exc}.") from exc
-
-
-def _checked(what: str, value: str) -> str:
-    """Return a value of one line; a line break in it would begin another header."""
-    _encoded(what, value)
-    if _CONTROL.search(value):
-        raise ConfigError(
-            f"{what} contains a line break or another control character.",
-            remedy='Nothing was sent. Take it out, for example with " ".join(value.split()).',
-        )
-    return value
-
-
-def _encoded(what: str, value: str) -> bytes:
-    if not isinstance(value, str):
-        raise ConfigError(f"{what} is a text, but was given as {type(value).__name__}.")
-    try:
-        return value.encode()
-    except UnicodeEncodeError as exc:
-        raise ConfigError(
-            f"{what} contains a character that is not text.",
-            remedy="Decode it with the encoding that it was written in.",
-        ) from exc
-
-
-def _domain(author: list[Address]) -> str:
-    domain = author[0].address.rpartition("@")[2] if author else ""
-    # Without a domain make_msgid would tell the world this computer's name.
-    return domain.strip("[]") or "mailoauth.invalid"
-
-
-def _set_body(
-    message: EmailMessage,
-    text: str | None,
-    html: str | None,
-    inline: Mapping[str, AttachmentSource],
-) -> None:
-    if inline and html is None:
-        raise ConfigError("There are inline pictures, but no html that shows them.")
-    if text is None:
-        text = html_to_text(html) if html else ""
-    _encoded("text", text)
-    message.set_content(text)
-    if html is None:
-        return
-    _encoded("html", html)
-    message.add_alternative(html, subtype="html")
-    part: Any = message.get_payload(1)
-    for content_id, source in inline.items():
-        if not isinstance(content_id, str) or not _CONTENT_ID.fullmatch(content_id):
-            raise ConfigError(f"{content_id!r} cannot be the name of an inline picture.")
-        name, content, (maintype, subtype) = _load(source)
-        part.add_related(
-            content,
-            maintype=maintype,
-            subtype=subtype,
-            filename=name,
-            cid=f"<{content_id}>",
-            disposition="inline",
-        )
-
-
-def _load(source: AttachmentSource) -> tuple[str, bytes, tuple[str, str]]:
-    """Return an attachment's name, content and type."""
-    said = None
-    match source:
-        case Attachment():
-            name, content, said = source.filename, source.content, source.content_type
-        case (str() as name, bytes() | bytearray() | memoryview() as data):
-            content = bytes(data)
-        case str() | os.PathLike():
-            if not str(source):
-                raise ConfigError("The path of an attachment is empty, so nothing was sent.")
-            path = Path(source)
-            name, content = path.name, _read(path)
-        case _:
-            name, content = _read_open_file(source)
-    name = safe_name(_checked("the name of an attachment", name))
-    return name, content, _mime_type(name, said)
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError as exc:
-        raise ConfigError(
-            f"There is no file {path} to attach, so nothing was sent.",
-            remedy=""
-            if path.is_absolute()
-            else f"A path that is not absolute begins at {Path.cwd()}.",
-        ) from exc
-    except IsADirectoryError as exc:
-        raise ConfigError(
-            f"{path} is a folder and cannot be attached.", remedy="Attach its files, or an archive."
-        ) from exc
-    except (OSError, ValueError) as exc:
-        if path.is_dir():  # Windows says "permission denied"
-            raise ConfigError(f"{path} is a folder and cannot be attached.") from exc
-        raise ConfigError(
-            f"{str(path)!r} cannot be attached: {getattr(exc, 'strerror', None) or exc}.",
-            remedy="Nothing was sent. Check the path and who may read the file.",
-        ) from exc
-
-
-def _read_open_file(file: Any) -> tuple[str, bytes]:
-    content = None
-    with contextlib.suppress(AttributeError, OSError, ValueError):
-        content = file.read()
-    if not isinstance(content, (bytes, bytearray)):
-        raise ConfigError(
-            f"An object of type {type(file).__name__} cannot be attached.",
-            remedy="Give a path, a name with bytes, or a file opened in binary mode.",
-        )
-    name = getattr(file, "name", "")
-    return (Path(name).name if isinstance(name, str) else ""), bytes(content)
-
-
-def _mime_type(name: str, said: str | None) -> tuple[str, str]:
-    guessed, compression = mimetypes.guess_type(name)
-    kind = said or (guessed if not compression else None) or _UNKNOWN_TYPE
-    if kind.startswith(_NOT_AS_BYTES) or not re.fullmatch(r"[\w.+-]+/[\w.+-]+", kind, re.ASCII):
-        kind = _UNKNOWN_TYPE
-    maintype, _, subtype = kind.partition("/")
-    return maintype, subtype
+    return multipart("mixed", [body, *map(file_part, files)])

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from mailoauth.diagnosis import Diagnosis
     from mailoauth.errors import MailOAuthError
 
 
@@ -16,8 +17,11 @@ if TYPE_CHECKING:
 class SendReceipt:
     """What became of one message.
 
-    ``reply`` is the server's answer to it, ``refused`` has the reply for each recipient
-    that was refused while others were accepted. ``time`` is when the answer came.
+    ``reply`` is the server's answer to it, with the server's own id in it; ``refused`` has
+    the reply for each recipient that was refused while others were accepted. ``time`` is
+    when the answer came. ``send_many`` gives ``error`` instead of raising it, and tells by
+    ``key`` which message it was. ``saved`` is whether a copy lies in the Sent folder: None
+    where the provider sees to that, or nobody asked.
     """
 
     message_id: str
@@ -26,3 +30,14 @@ class SendReceipt:
     refused: Mapping[str, str] = field(default_factory=dict)
     time: datetime = field(default_factory=lambda: datetime.now(UTC))
     error: MailOAuthError | None = None
+    key: str = ""
+    saved: bool | None = None
+
+    @property
+    def diagnoses(self) -> dict[str, Diagnosis]:
+        """What each refusal means, and who can do something about it."""
+        from mailoauth.diagnosis import diagnose  # noqa: PLC0415 - most mail is accepted
+
+        return {
+            address: diagnose(reply, protocol="smtp") for address, reply in self.refused.items()
+        }

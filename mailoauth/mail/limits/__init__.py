@@ -1,0 +1,1 @@
+"""What a provider allows, kept by all processes of a machine together."""

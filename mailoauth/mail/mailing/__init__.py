@@ -1,0 +1,1 @@
+"""One run of many messages: its workers, their pace and its journal."""

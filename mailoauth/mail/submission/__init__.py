@@ -1,0 +1,1 @@
+"""What is said on a submission line (RFC 6409), and what it means."""

@@ -1,0 +1,1 @@
+"""How a message is written: its octets, headers and files."""
