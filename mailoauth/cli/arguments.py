@@ -10,7 +10,19 @@ import argparse
 from typing import Final
 
 import mailoauth
-from mailoauth.cli import accounts, demo, exits, explain, fetch, folders, keys, login, send, token
+from mailoauth.cli import (
+    accounts,
+    demo,
+    exits,
+    explain,
+    fetch,
+    folders,
+    keys,
+    login,
+    send,
+    send_many,
+    token,
+)
 from mailoauth.cli.commands import Commands
 
 _DESCRIPTION: Final = """\
@@ -33,7 +45,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.set_defaults(verbose=0, no_input=False)
     actions = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     commands = Commands(actions, _shared())
-    for group in (demo, login, accounts, keys, token, folders, fetch, send, explain):
+    for group in (demo, login, accounts, keys, token, folders, fetch, send, send_many, explain):
         group.add(commands)
     return parser
 

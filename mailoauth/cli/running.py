@@ -29,16 +29,16 @@ def run(argv: Sequence[str] | None) -> int:
             if isinstance(options, int):
                 return options
             verbose = options.verbose
-            with _logging(verbose):
+            with logging_shown(verbose):
                 code: int = options.run(options)
             return code
     except (KeyboardInterrupt, Terminated, screen.ReaderGone) as stop:
-        return _stopped(stop)
+        return stopped(stop)
     except MailOAuthError as error:
         screen.show_error(error)
         return exits.code_of(error)
     except Exception as bug:  # noqa: BLE001 - the last place that can say anything
-        _show_bug(bug, verbose)
+        show_bug(bug, verbose)
         return exits.BUG
 
 
@@ -51,7 +51,7 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace | int:
         return ended.code if isinstance(ended.code, int) else exits.WRONG_USE
 
 
-def _stopped(stop: BaseException) -> int:
+def stopped(stop: BaseException) -> int:
     """Return the code for an end that came from outside."""
     if isinstance(stop, screen.ReaderGone):
         _forget_stdout()
@@ -64,7 +64,8 @@ def _stopped(stop: BaseException) -> int:
     return exits.INTERRUPTED
 
 
-def _show_bug(bug: Exception, verbose: int) -> None:
+def show_bug(bug: Exception, verbose: int) -> None:
+    """Say that something went wrong that nobody thought of."""
     if verbose:
         trace = "".join(traceback.format_exception(bug)).rstrip()
         screen.say(f"{screen.harmless(trace)}\n")
@@ -90,7 +91,8 @@ class _HarmlessFormatter(logging.Formatter):
 
 
 @contextlib.contextmanager
-def _logging(verbose: int) -> Iterator[None]:
+def logging_shown(verbose: int) -> Iterator[None]:
+    """Show warnings on stderr, and more of the log the higher ``verbose`` is."""
     logger = logging.getLogger("mailoauth")
     handler = logging.StreamHandler(sys.stderr)
     timed = "%(asctime)s %(levelname)s %(name)s: %(message)s"

@@ -30,6 +30,17 @@ class ReaderGone(Exception):
     """Whoever read stdout has gone: `mailoauth fetch ... | head`."""
 
 
+class Unwritable(ConfigError):
+    """stdout takes no more: a full disk, as a rule. ``reason`` is the system's."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            f"The output cannot be written: {reason}.",
+            remedy="Send it where there is room, and run the command again.",
+        )
+        self.reason = reason
+
+
 def prepare() -> None:
     """Let no character that the terminal's encoding lacks end the program (LANG=C)."""
     for stream in (sys.stdout, sys.stderr):
@@ -83,12 +94,15 @@ def check_stdout() -> None:
 
 
 def put(text: str) -> None:
-    """Print a line of data; it is out when this returns. Raises :class:`ReaderGone`."""
+    """Print a line of data; it is out when this returns.
+
+    Raises :class:`ReaderGone` and :class:`Unwritable`.
+    """
     _write(f"{harmless(text)}\n")
 
 
 def put_json(record: Mapping[str, Any]) -> None:
-    """Print one JSON object on one line; it is out when this returns. Raises :class:`ReaderGone`."""
+    """Print one JSON object on one line; it is out when this returns. Raises as :func:`put`."""
     encoding = (getattr(sys.stdout, "encoding", None) or "ascii").lower().replace("-", "")
     line = json.dumps(record, ensure_ascii=encoding != "utf8")
     # JSON leaves these as they are, and a terminal would obey some of them.
@@ -109,10 +123,7 @@ def _write(text: str) -> None:
     except BrokenPipeError as exc:
         raise ReaderGone from exc
     except OSError as exc:
-        raise ConfigError(
-            f"The output cannot be written: {exc.strerror or exc}.",
-            remedy="Send it where there is room, and run the command again.",
-        ) from exc
+        raise Unwritable(exc.strerror or str(exc)) from exc
 
 
 def talk(text: str) -> None:

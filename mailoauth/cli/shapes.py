@@ -59,13 +59,23 @@ def of_folder(folder: Folder) -> JsonObject:
     }
 
 
-def of_receipt(receipt: SendReceipt) -> JsonObject:
-    """Return what became of a message that was sent."""
-    return {
+def of_receipt(receipt: SendReceipt, *, whole: bool = False) -> JsonObject:
+    """Return what became of a message that was sent; a ``whole`` one of many says which it is."""
+    record: JsonObject = {
         "message_id": receipt.message_id,
         "reply": receipt.reply,
         "accepted": list(receipt.accepted),
         "refused": dict(receipt.refused),
+    }
+    if receipt.saved is not None:
+        record["saved"] = receipt.saved
+    if not whole:
+        return record
+    error = receipt.error
+    return record | {
+        "key": receipt.key,
+        "time": utc(receipt.time),
+        "error": None if error is None else {"class": type(error).__name__, "text": str(error)},
     }
 
 
